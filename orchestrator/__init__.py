@@ -1,0 +1,1 @@
+"""Plan, build, verify and publish many multi-platform container images: all of them or none."""

@@ -1,0 +1,1 @@
+"""What BuildKit and buildx take and give: argv, progress, metadata. Public, for backends."""

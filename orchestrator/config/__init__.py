@@ -1,0 +1,1 @@
+"""`builds.toml`: schema, decoding, places. Pure."""

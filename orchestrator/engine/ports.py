@@ -1,0 +1,56 @@
+"""What the engine needs of the outside, as protocols; `cli` wires the real ones in.
+
+Everything here blocks; the engine calls it in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+from orchestrator.oci.digest import Digest
+from orchestrator.oci.manifest import Descriptor, Manifest
+from orchestrator.oci.reference import Repository
+
+
+class ImageStore(Protocol):
+    """One repository of a registry, or one OCI layout on disk.
+
+    Every method raises `RegistryError` where the store refuses, fails or cannot be reached after its own retries.
+    """
+
+    @property
+    def name(self) -> str:
+        """How messages call it: `ghcr.io/acme/api` or `oci:out/api`."""
+
+    def find(self, locator: str) -> Digest | None:
+        """The digest behind a tag (or the digest itself, where it exists); None where there is none. A HEAD."""
+
+    def fetch_manifest(self, locator: str) -> Manifest | None:
+        """The manifest or index behind a tag or a digest, its bytes checked against a digest; None: none there."""
+
+    def put_manifest(self, locator: str, manifest: Manifest) -> None:
+        """Put a manifest under a tag or under its digest."""
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether the blob is there."""
+
+    def open_blob(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+        """A stream of the blob; reading to its end raises where length or digest is not the descriptor's."""
+
+    def put_blob(self, descriptor: Descriptor, source: Callable[[], AbstractContextManager[BinaryIO]]) -> None:
+        """Upload a blob unless it is there; `source` is opened once a try."""
+
+    def mount_blob(self, descriptor: Descriptor, origin: ImageStore) -> bool:
+        """Take a blob over from another repository of the same registry (or by link); False: it has to be copied."""
+
+    def tags(self) -> Iterator[str]:
+        """All tags, in the store's order."""
+
+
+class Stores(Protocol):
+    """Opens stores; one connection pool and one login for each registry."""
+
+    def repository(self, repository: Repository) -> ImageStore:
+        """The store of a repository."""

@@ -1,0 +1,1 @@
+"""OCI types: digests, platforms, references, manifests; parsed once, then trusted. Pure."""

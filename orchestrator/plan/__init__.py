@@ -1,0 +1,1 @@
+"""From declarations and facts to a plan. Pure."""

@@ -1,0 +1,1 @@
+"""Templates and the values they may use. Pure."""

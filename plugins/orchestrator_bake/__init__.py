@@ -1,0 +1,1 @@
+"""The `bake` backend: the graph as runs of `docker buildx bake`."""

@@ -1,0 +1,1 @@
+"""The `native` backend: every node builds its own platforms."""

@@ -1,0 +1,1 @@
+"""The `qemu` backend: one builder; foreign platforms run under QEMU, where allowed."""
