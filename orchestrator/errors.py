@@ -21,14 +21,16 @@ class OrchestratorError(Exception):
     Args:
         message: one line, lower case, no full stop, values in backticks.
         hints: what to try, one line each; printed as `hint: …`.
+        report: text that was made for people and is printed before the message, such as diagnostics.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hints: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, hints: tuple[str, ...] = (), report: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hints = hints
+        self.report = report
 
 
 class UsageError(OrchestratorError):

@@ -6,6 +6,7 @@ their descriptions. Attribute names are bake's where bake has the attribute.
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType, field
@@ -14,7 +15,11 @@ from orchestrator.model import Table
 
 FORMAT = 1
 
-Scalar: TypeAlias = str | int | float | bool
+# TOML's integers have 64 bits; bounds on floats keep out `nan` and `inf`, which no arg or tag can mean.
+Integer: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Number: TypeAlias = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+Scalar: TypeAlias = str | Integer | Number | bool
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class ValueTable(Table):
@@ -33,21 +38,21 @@ Value: TypeAlias = Scalar | ValueTable
 class TagTable(Table):
     """The long form of a tag."""
 
-    ref: Annotated[str, Meta(description="The tag, or a whole reference with a slash; a template.")]
+    ref: Annotated[Text, Meta(description="The tag, or a whole reference with a slash; a template.")]
     moving: Annotated[
         bool, Meta(description="May be moved from one digest to another, as `latest` is; put after all other tags.")
     ] = False
     when: Annotated[
-        str | bool, Meta(description="A template that gives a Boolean; the tag is left out where it is false.")
+        Text | bool, Meta(description="A template that gives a Boolean; the tag is left out where it is false.")
     ] = True
 
 
 class ContextTable(Table):
     """The long form of a named context: the data of another image for one platform."""
 
-    image: Annotated[str, Meta(description="The name of an image of this project.")]
+    image: Annotated[Text, Meta(description="The name of an image of this project.")]
     platform: Annotated[
-        str | UnsetType,
+        Text | UnsetType,
         Meta(
             description="Take the image of this platform for every platform; for `COPY --from` and mounts, not `FROM`."
         ),
@@ -57,17 +62,17 @@ class ContextTable(Table):
 class SecretTable(Table):
     """A build secret: named here, its value read from the environment or a file by BuildKit's client."""
 
-    id: Annotated[str, Meta(description="The id that `RUN --mount=type=secret,id=…` uses.")]
-    env: Annotated[str | UnsetType, Meta(description="The environment variable that holds the value.")] = UNSET
-    src: Annotated[str | UnsetType, Meta(description="The file that holds the value.")] = UNSET
+    id: Annotated[Text, Meta(description="The id that `RUN --mount=type=secret,id=…` uses.")]
+    env: Annotated[Text | UnsetType, Meta(description="The environment variable that holds the value.")] = UNSET
+    src: Annotated[Text | UnsetType, Meta(description="The file that holds the value.")] = UNSET
 
 
 class SshTable(Table):
     """An SSH agent socket or keys for `RUN --mount=type=ssh`."""
 
-    id: Annotated[str, Meta(description="The id; `default` is what a mount without an id uses.")]
+    id: Annotated[Text, Meta(description="The id; `default` is what a mount without an id uses.")]
     paths: Annotated[
-        list[str], Meta(description="Key files or agent sockets; empty for the agent of `SSH_AUTH_SOCK`.")
+        list[Text], Meta(description="Key files or agent sockets; empty for the agent of `SSH_AUTH_SOCK`.")
     ] = []
 
 
@@ -75,18 +80,18 @@ class VersionTable(Table):
     """Where `{{ version }}` comes from."""
 
     source: Annotated[
-        str | UnsetType,
+        Text | UnsetType,
         Meta(description="`git-tag`, `env:NAME`, `file:PATH` or `file:PATH#dotted.key` of a TOML or JSON file."),
     ] = field(name="from", default=UNSET)
-    value: Annotated[str | UnsetType, Meta(description="The version, literally.")] = UNSET
+    value: Annotated[Text | UnsetType, Meta(description="The version, literally.")] = UNSET
     match: Annotated[
-        str | UnsetType,
+        Text | UnsetType,
         Meta(
             description="With `git-tag`: a glob; of the tags on HEAD that match, the highest, less the literal prefix."
         ),
     ] = UNSET
     fallback: Annotated[
-        str | UnsetType,
+        Text | UnsetType,
         Meta(description="A template for the version where the source has none; may use `next_patch` and `distance`."),
     ] = UNSET
 
@@ -96,7 +101,8 @@ class TestTable(Table):
 
     run: Annotated[list[str], Meta(min_length=1, description="The command, an argv.")]
     platforms: Annotated[
-        list[str] | UnsetType, Meta(description="The platforms it runs on; all of the image's unless said.")
+        Annotated[list[Text], Meta(min_length=1)] | UnsetType,
+        Meta(description="The platforms it runs on; all of the image's unless said."),
     ] = UNSET
 
 
@@ -104,36 +110,36 @@ class BuildTable(Table):
     """What one platform build is made of; allowed in an image, a template, `[defaults]` and `on."<platform>"`."""
 
     context: Annotated[
-        str | UnsetType,
+        Text | UnsetType,
         Meta(description="The build context: a folder, relative to this file, or a URL. The image's name unless said."),
     ] = UNSET
     dockerfile: Annotated[
-        str | UnsetType, Meta(description="The Dockerfile, relative to the context. `Dockerfile` unless said.")
+        Text | UnsetType, Meta(description="The Dockerfile, relative to the context. `Dockerfile` unless said.")
     ] = UNSET
     dockerfile_inline: Annotated[
         str | UnsetType, Meta(description="The text of the Dockerfile itself; literal, no template.")
     ] = UNSET
-    target: Annotated[str | UnsetType, Meta(description="The stage to build; the last one unless said.")] = UNSET
+    target: Annotated[Text | UnsetType, Meta(description="The stage to build; the last one unless said.")] = UNSET
     args: Annotated[dict[str, Value] | UnsetType, Meta(description="Build args; values are templates.")] = UNSET
     labels: Annotated[
         dict[str, Value] | UnsetType, Meta(description="Labels of the image config; values are templates.")
     ] = UNSET
     contexts: Annotated[
-        dict[str, str | ContextTable] | UnsetType,
+        dict[str, Text | ContextTable] | UnsetType,
         Meta(description="Named contexts: `image:NAME`, a folder, `docker-image://`, `oci-layout://`, a URL."),
     ] = UNSET
     secrets: Annotated[list[SecretTable] | UnsetType, Meta(description="Secrets, by name.")] = UNSET
-    ssh: Annotated[list[str | SshTable] | UnsetType, Meta(description="SSH agents, by id.")] = UNSET
+    ssh: Annotated[list[Text | SshTable] | UnsetType, Meta(description="SSH agents, by id.")] = UNSET
     cache_from: Annotated[
-        list[str | dict[str, Scalar]] | UnsetType,
+        list[Text | dict[str, Scalar]] | UnsetType,
         Meta(description="Caches to read: a reference, or a table with `type` and that type's attributes."),
     ] = UNSET
     cache_to: Annotated[
-        list[str | dict[str, Scalar]] | UnsetType,
+        list[Text | dict[str, Scalar]] | UnsetType,
         Meta(description="Caches to write: a reference, or a table with `type` and that type's attributes."),
     ] = UNSET
     no_cache: Annotated[bool | UnsetType, Meta(description="Build every step anew.")] = UNSET
-    no_cache_filter: Annotated[list[str] | UnsetType, Meta(description="Stages to build anew.")] = UNSET
+    no_cache_filter: Annotated[list[Text] | UnsetType, Meta(description="Stages to build anew.")] = UNSET
     pull: Annotated[bool | UnsetType, Meta(description="Ask the registry for newer base images.")] = UNSET
     network: Annotated[
         Literal["default", "none", "host"] | UnsetType,
@@ -144,10 +150,10 @@ class BuildTable(Table):
         Meta(description="Privileges of the build; each asks for its grant with `--allow`."),
     ] = UNSET
     extra_hosts: Annotated[
-        dict[str, str] | UnsetType, Meta(description="Names and addresses added to `/etc/hosts`.")
+        dict[str, Text] | UnsetType, Meta(description="Names and addresses added to `/etc/hosts`.")
     ] = UNSET
-    shm_size: Annotated[str | UnsetType, Meta(description="The size of `/dev/shm`, such as `128m`.")] = UNSET
-    ulimits: Annotated[list[str] | UnsetType, Meta(description="Limits such as `nofile=1024:1024`.")] = UNSET
+    shm_size: Annotated[Text | UnsetType, Meta(description="The size of `/dev/shm`, such as `128m`.")] = UNSET
+    ulimits: Annotated[list[Text] | UnsetType, Meta(description="Limits such as `nofile=1024:1024`.")] = UNSET
 
 
 class CommonTable(BuildTable):
@@ -155,24 +161,25 @@ class CommonTable(BuildTable):
 
     description: Annotated[str | UnsetType, Meta(description="One line for people.")] = UNSET
     platforms: Annotated[
-        list[str] | UnsetType, Meta(description="The platforms, such as `linux/arm64`; the index holds exactly these.")
+        Annotated[list[Text], Meta(min_length=1)] | UnsetType,
+        Meta(description="The platforms, such as `linux/arm64`; the index holds exactly these."),
     ] = UNSET
     repository: Annotated[
-        str | UnsetType,
+        Text | UnsetType,
         Meta(description="The home repository; a template. A tag without a slash is a tag of it."),
     ] = UNSET
-    tags: Annotated[list[str | TagTable] | UnsetType, Meta(description="The tags; templates.")] = UNSET
+    tags: Annotated[list[Text | TagTable] | UnsetType, Meta(description="The tags; templates.")] = UNSET
     annotations: Annotated[
         dict[str, Value] | UnsetType, Meta(description="Annotations of the image index; values are templates.")
     ] = UNSET
     version: Annotated[
-        str | VersionTable | UnsetType,
+        Text | VersionTable | UnsetType,
         Meta(description="A version of its own: a literal, or a table like `[version]`."),
     ] = UNSET
     publish: Annotated[
         bool | UnsetType, Meta(description="`false` for an intermediate image that never gets a tag.")
     ] = UNSET
-    needs: Annotated[list[str] | UnsetType, Meta(description="Images to be built first: order only, no data.")] = UNSET
+    needs: Annotated[list[Text] | UnsetType, Meta(description="Images to be built first: order only, no data.")] = UNSET
     infer: Annotated[
         bool | UnsetType, Meta(description="`false` takes no edges from the Dockerfile. `true` unless said.")
     ] = UNSET
@@ -182,13 +189,13 @@ class CommonTable(BuildTable):
     ] = UNSET
     sbom: Annotated[bool | UnsetType, Meta(description="`true` adds a software bill of materials.")] = UNSET
     timeout: Annotated[
-        str | UnsetType, Meta(description="The longest time for one solve, such as `30m`. No limit unless said.")
+        Text | UnsetType, Meta(description="The longest time for one solve, such as `30m`. No limit unless said.")
     ] = UNSET
     retries: Annotated[
         Annotated[int, Meta(ge=0, le=10)] | UnsetType,
         Meta(description="Retries of transient failures, never of a failing `RUN`. 2 unless said."),
     ] = UNSET
-    backend: Annotated[str | UnsetType, Meta(description="The backend that builds this image.")] = UNSET
+    backend: Annotated[Text | UnsetType, Meta(description="The backend that builds this image.")] = UNSET
     on: Annotated[
         dict[str, BuildTable] | UnsetType, Meta(description='Overrides for one platform: `on."linux/arm64".args`.')
     ] = UNSET
@@ -197,26 +204,30 @@ class CommonTable(BuildTable):
 class ExtendTable(Table):
     """Lists to append to what is inherited, instead of replacing it."""
 
-    platforms: list[str] | UnsetType = UNSET
-    tags: list[str | TagTable] | UnsetType = UNSET
-    secrets: list[SecretTable] | UnsetType = UNSET
-    ssh: list[str | SshTable] | UnsetType = UNSET
-    cache_from: list[str | dict[str, Scalar]] | UnsetType = UNSET
-    cache_to: list[str | dict[str, Scalar]] | UnsetType = UNSET
-    no_cache_filter: list[str] | UnsetType = UNSET
-    entitlements: list[Literal["network.host", "security.insecure"]] | UnsetType = UNSET
-    ulimits: list[str] | UnsetType = UNSET
-    needs: list[str] | UnsetType = UNSET
+    platforms: Annotated[list[Text] | UnsetType, Meta(description="Appended to `platforms`.")] = UNSET
+    tags: Annotated[list[Text | TagTable] | UnsetType, Meta(description="Appended to `tags`.")] = UNSET
+    secrets: Annotated[list[SecretTable] | UnsetType, Meta(description="Appended to `secrets`.")] = UNSET
+    ssh: Annotated[list[Text | SshTable] | UnsetType, Meta(description="Appended to `ssh`.")] = UNSET
+    cache_from: Annotated[list[Text | dict[str, Scalar]] | UnsetType, Meta(description="Appended to `cache-from`.")] = (
+        UNSET
+    )
+    cache_to: Annotated[list[Text | dict[str, Scalar]] | UnsetType, Meta(description="Appended to `cache-to`.")] = UNSET
+    no_cache_filter: Annotated[list[Text] | UnsetType, Meta(description="Appended to `no-cache-filter`.")] = UNSET
+    entitlements: Annotated[
+        list[Literal["network.host", "security.insecure"]] | UnsetType, Meta(description="Appended to `entitlements`.")
+    ] = UNSET
+    ulimits: Annotated[list[Text] | UnsetType, Meta(description="Appended to `ulimits`.")] = UNSET
+    needs: Annotated[list[Text] | UnsetType, Meta(description="Appended to `needs`.")] = UNSET
 
 
 class TemplateTable(CommonTable):
     """A template: never built, inherited by images and other templates."""
 
     inherits: Annotated[
-        list[str] | UnsetType, Meta(description="Templates to start from; later ones win over earlier ones.")
+        list[Text] | UnsetType, Meta(description="Templates to start from; later ones win over earlier ones.")
     ] = UNSET
     unset: Annotated[
-        list[str] | UnsetType, Meta(description="Dotted keys, as in TOML, to drop from what was inherited.")
+        list[Text] | UnsetType, Meta(description="Dotted keys, as in TOML, to drop from what was inherited.")
     ] = UNSET
     extend: Annotated[ExtendTable | UnsetType, Meta(description="Lists to append to what was inherited.")] = UNSET
 
@@ -224,7 +235,7 @@ class TemplateTable(CommonTable):
 class ImageTable(TemplateTable):
     """An image, or with `matrix` one image for each combination."""
 
-    name: Annotated[str | UnsetType, Meta(description="With `matrix`: the template of the images' names.")] = UNSET
+    name: Annotated[Text | UnsetType, Meta(description="With `matrix`: the template of the images' names.")] = UNSET
     matrix: Annotated[
         dict[str, list[Scalar]] | UnsetType,
         Meta(description="Axes and their values; the images are all combinations less `exclude`."),
@@ -237,11 +248,11 @@ class ImageTable(TemplateTable):
 class ProjectTable(Table):
     """What the whole file shares."""
 
-    name: Annotated[str | UnsetType, Meta(description="The name of the project. The folder's name unless said.")] = (
+    name: Annotated[Text | UnsetType, Meta(description="The name of the project. The folder's name unless said.")] = (
         UNSET
     )
     registry: Annotated[
-        str | UnsetType,
+        Text | UnsetType,
         Meta(description="`{{ registry }}`: a host and a path; ORCHESTRATE_REGISTRY or --registry wins over it."),
     ] = UNSET
     secrets_in_args: Annotated[
@@ -270,9 +281,9 @@ class PlatformTable(Table):
 class StateTable(Table):
     """Where results are remembered, and which remembered results a run may take."""
 
-    read: Annotated[list[str], Meta(description="State scopes to read besides the one that is written.")] = []
+    read: Annotated[list[Text], Meta(description="State scopes to read besides the one that is written.")] = []
     repository: Annotated[
-        str | UnsetType, Meta(description="A repository of its own for state; results are then copied.")
+        Text | UnsetType, Meta(description="A repository of its own for state; results are then copied.")
     ] = UNSET
 
 
@@ -285,7 +296,8 @@ class IncludedFile(Table):
     templates: Annotated[dict[str, TemplateTable], Meta(description="Templates, by name.")] = {}
     images: Annotated[dict[str, ImageTable], Meta(description="Images, by name.")] = {}
     groups: Annotated[
-        dict[str, list[str]], Meta(description="Names and globs of images and groups; `default` is the bare command's.")
+        dict[str, list[Text]],
+        Meta(description="Names and globs of images and groups; `default` is the bare command's."),
     ] = {}
 
 
@@ -293,10 +305,10 @@ class BuildFile(IncludedFile):
     """A decoded `builds.toml`."""
 
     include: Annotated[
-        list[str], Meta(description="Globs of further files: their images, templates, groups and vars are added.")
+        list[Text], Meta(description="Globs of further files: their images, templates, groups and vars are added.")
     ] = []
     project: Annotated[ProjectTable, Meta(description="What the whole file shares.")] = ProjectTable()
-    version: Annotated[str | VersionTable | UnsetType, Meta(description="Where `{{ version }}` comes from.")] = UNSET
+    version: Annotated[Text | VersionTable | UnsetType, Meta(description="Where `{{ version }}` comes from.")] = UNSET
     platforms: Annotated[
         dict[str, PlatformTable], Meta(description='Rules for platforms: `[platforms."linux/arm/v7"]`.')
     ] = {}

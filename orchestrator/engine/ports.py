@@ -1,17 +1,19 @@
 """What the engine needs of the outside, as protocols; `cli` wires the real ones in.
 
-Everything here blocks; the engine calls it in threads.
+Stores block, and the engine calls them in threads; children are awaited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol
 
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Descriptor, Manifest
 from orchestrator.oci.reference import Repository
+from orchestrator.process.stream import Ended
 
 
 class ImageStore(Protocol):
@@ -49,8 +51,33 @@ class ImageStore(Protocol):
         """All tags, in the store's order."""
 
 
+class Layout(ImageStore, Protocol):
+    """An OCI layout on disk."""
+
+    def publish(self, tag: str, digest: Digest, *, owner: str) -> None:
+        """Make this index the one entry of `owner`, and remove what nobody reaches any more."""
+
+
 class Stores(Protocol):
     """Opens stores; one connection pool and one login for each registry."""
 
     def repository(self, repository: Repository) -> ImageStore:
         """The store of a repository."""
+
+    def layout(self, path: Path) -> Layout:
+        """The OCI layout in a folder; the folder is made where it is missing."""
+
+
+class Children(Protocol):
+    """Starts children and stops them in order."""
+
+    async def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        on_line: Callable[[Literal["stdout", "stderr"], str], None],
+        timeout: float | None,  # noqa: ASYNC109 (a limit for the child, not for the caller)
+    ) -> Ended:
+        """Run one child; when cancelled, it is stopped before this returns."""

@@ -113,10 +113,17 @@ class ImageConfig(Model):
     os: str
     variant: str = ""
     config: ImageRuntime | None = None
+    rootfs: RootFs | None = None
 
     def normalised(self) -> Platform:
         """The platform after normalisation."""
         return normalise(self.os, self.architecture, self.variant)
+
+
+class RootFs(Model):
+    """The digests of the unpacked layers, bottom first."""
+
+    diff_ids: tuple[str, ...] | None = None
 
 
 class ImageRuntime(
@@ -146,6 +153,48 @@ class Manifest(Model):
     def is_index(self) -> bool:
         """Whether it is an index rather than a single image."""
         return self.media_type in INDEX_TYPES
+
+
+class _Shape(Model, rename={"media_type": "mediaType"}):
+    """What tells an index from an image manifest."""
+
+    media_type: str | None = None
+    manifests: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    config: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    layers: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+def identify(content: bytes, declared: str) -> Manifest:
+    """Manifest bytes with their media type: the content's own, else what came with it, else what its shape says.
+
+    The three must agree, and nothing may be an index and a manifest at once: two readers that each
+    believe another of them would see two images in one digest (CVE-2021-41190).
+
+    Args:
+        content: the bytes as they came.
+        declared: the `Content-Type` or the descriptor's media type; one that says nothing, such as
+            `application/json`, is not asked.
+
+    Raises:
+        ValueError: it is no manifest or index, or says two things at once.
+    """
+    shape = _decode(content, _Shape)
+    is_index = shape.manifests is not msgspec.UNSET
+    is_image = shape.config is not msgspec.UNSET or shape.layers is not msgspec.UNSET
+    if is_index == is_image:
+        msg = "neither an image manifest nor an image index" if not is_index else "a manifest and an index at once"
+        raise ValueError(msg)
+    known = INDEX_TYPES if is_index else MANIFEST_TYPES
+    header = declared.partition(";")[0].strip()
+    said = shape.media_type or (header if header in INDEX_TYPES | MANIFEST_TYPES else "")
+    media_type = said or (OCI_INDEX if is_index else OCI_MANIFEST)
+    if media_type not in known:
+        msg = f"a {'index' if is_index else 'manifest'} with the media type `{media_type[:100]}`"
+        raise ValueError(msg)
+    if header in INDEX_TYPES | MANIFEST_TYPES and header != media_type:
+        msg = f"media type `{media_type}` was declared as `{header}`"
+        raise ValueError(msg)
+    return Manifest(media_type=media_type, content=content)
 
 
 def parse_index(content: bytes) -> ImageIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from functools import lru_cache
 from typing import Final
@@ -12,10 +13,12 @@ from orchestrator.oci.digest import Digest, parse_digest
 DOCKER_HUB: Final = "docker.io"
 MAX_TAG_LENGTH: Final = 128
 MAX_PATH_LENGTH: Final = 255
+MAX_HOST_LENGTH: Final = 253
+MAX_PORT: Final = 65535
 
 _HOST: Final = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:]+\])"
-    r"(?::[0-9]{1,5})?\Z"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+    r"|\[(?P<address>[0-9A-Fa-f:]+)\])(?::(?P<port>[0-9]{1,5}))?\Z"
 )
 _PATH_COMPONENT: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*\Z")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
@@ -71,6 +74,19 @@ def check_tag(tag: str) -> None:
         raise ValueError(msg)
 
 
+def is_registry_host(text: str) -> bool:
+    """Whether this is `name`, `name:port` or `[IPv6]:port`, with a port that exists."""
+    match = _HOST.match(text)
+    if match is None or len(text) > MAX_HOST_LENGTH:
+        return False
+    if match["address"]:
+        try:
+            ipaddress.IPv6Address(match["address"])
+        except ValueError:
+            return False
+    return match["port"] is None or 0 < int(match["port"]) <= MAX_PORT
+
+
 @lru_cache(maxsize=65536)
 def parse_repository(text: str) -> Repository:
     """Parse `[registry/]path`; without a registry it is Docker Hub's, `library/` is added to a bare name.
@@ -87,7 +103,7 @@ def parse_repository(text: str) -> Repository:
         registry = DOCKER_HUB
     if registry == DOCKER_HUB and path and "/" not in path:
         path = f"library/{path}"
-    if not _HOST.match(registry):
+    if not is_registry_host(registry):
         msg = f"illegal registry host `{registry}` in `{text}`"
         raise ValueError(msg)
     if path != path.lower():
@@ -96,8 +112,8 @@ def parse_repository(text: str) -> Repository:
     if not path or not all(_PATH_COMPONENT.match(part) for part in path.split("/")):
         msg = f"illegal repository `{path}` in `{text}`" if path else f"no repository in `{text}`"
         raise ValueError(msg)
-    if len(text) > MAX_PATH_LENGTH:
-        msg = f"repository of {len(text)} characters, at most {MAX_PATH_LENGTH} are allowed"
+    if len(path) > MAX_PATH_LENGTH:
+        msg = f"repository of {len(path)} characters, at most {MAX_PATH_LENGTH} are allowed"
         raise ValueError(msg)
     return Repository(registry=registry, path=path)
 
@@ -120,7 +136,10 @@ def parse_reference(text: str) -> Reference:
 
 def familiar(reference: Reference) -> str:
     """The short form that Docker shows, and by which BuildKit looks up named contexts: `node:20`, `acme/base`."""
-    name = str(reference.repository).removeprefix(f"{DOCKER_HUB}/").removeprefix("library/")
+    name = str(reference.repository).removeprefix(f"{DOCKER_HUB}/")
+    official = reference.repository.path.removeprefix("library/")
+    if reference.repository.registry == DOCKER_HUB and "/" not in official:
+        name = official
     tag = "" if reference.tag in {"", "latest"} else f":{reference.tag}"
     digest = f"@{reference.digest}" if reference.digest else ""
     return name + tag + digest

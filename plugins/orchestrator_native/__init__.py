@@ -1,1 +1,19 @@
 """The `native` backend: every node builds its own platforms."""
+
+from __future__ import annotations
+
+from orchestrator.api import BackendRegistry, BackendSpec, hookimpl
+from orchestrator_native.backend import NativeBackend, NativeConfig
+
+
+@hookimpl
+def orchestrator_backends(registry: BackendRegistry) -> None:
+    """Register the backend."""
+    registry.register(
+        BackendSpec(
+            name="native",
+            summary="every node builds its own platforms",
+            factory=NativeBackend.configured,
+            config=NativeConfig,
+        )
+    )

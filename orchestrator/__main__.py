@@ -1,0 +1,61 @@
+"""The one place where an error becomes text and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from orchestrator.errors import InterruptedRunError, OrchestratorError
+from orchestrator.ui.text import colour_for, print_note
+
+_BUG = 1
+_USAGE = 2
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(tuple(sys.argv[1:])))
+
+
+def run(arguments: tuple[str, ...]) -> int:
+    """Run the command line with these arguments; the exit code."""
+    from orchestrator.cli import cli  # noqa: PLC0415 (an import that fails is told like any other bug)
+
+    try:
+        code = cli.main(args=list(arguments), prog_name="orchestrate", standalone_mode=False)
+    except click.exceptions.Exit as exit_request:
+        return exit_request.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "orchestrate"
+        return _tell(error.format_message(), (f"`{command} --help` says what there is",), _USAGE)
+    except click.Abort:
+        return _tell("interrupted", (), InterruptedRunError.exit_code)
+    except KeyboardInterrupt:
+        return _tell("interrupted", (), InterruptedRunError.exit_code)
+    except OrchestratorError as error:
+        if error.report:
+            print_note(error.report)
+        return _tell(error.message, error.hints, error.exit_code)
+    except Exception as error:  # noqa: BLE001 (a bug: told in one line, with the way to its traceback)
+        if os.environ.get("ORCHESTRATE_DEBUG"):
+            raise
+        return _tell(
+            f"this is a bug of orchestrate: {type(error).__name__}: {error}",
+            ("run it again with ORCHESTRATE_DEBUG=1 and report the traceback",),
+            _BUG,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _tell(message: str, hints: tuple[str, ...], code: int) -> int:
+    bold, plain = ("\x1b[1;31m", "\x1b[0m") if colour_for(sys.stderr) == "always" else ("", "")
+    lines = [f"{bold}error{plain}: {message}", *(f"hint: {hint}" for hint in hints)]
+    print_note("\n".join(lines))
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The contract of a backend: it turns steps into invocations and reads their outcome; the host does the rest.
+
+Every request is one frozen value, so that a later version can add a field without breaking a backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Final, Literal, Protocol, TypeAlias
+
+from orchestrator.api.events import ReaderEvent
+from orchestrator.api.invocation import Invocation, Outcome, StepId
+from orchestrator.api.solve import Solve
+from orchestrator.model import Model, Table
+from orchestrator.oci.digest import Digest
+from orchestrator.oci.platform import Platform
+
+API_VERSION: Final = (1, 0)
+
+
+class Emulation(Enum):
+    """What `[platforms]` says about emulation of a platform."""
+
+    ALLOW = "allow"
+    WARN = "warn"
+    FORBID = "forbid"
+
+
+class Mode(Enum):
+    """How a platform's programs run on a node."""
+
+    NATIVE = "native"
+    EMULATED = "emulated"
+
+
+class Probe(Model):
+    """A question to a node: a child that changes nothing, with a time limit in seconds."""
+
+    name: str
+    argv: tuple[str, ...]
+    timeout: float = 10.0
+
+
+class Node(Model):
+    """Where builds run.
+
+    `provisional`: nobody answered, this is what the configuration says; without `platforms` even those are a guess.
+    `problem` is why it can take no builds at all, with `hints` what to do about it.
+    """
+
+    name: str
+    platforms: tuple[Platform, ...]
+    emulates: tuple[Platform, ...] = ()
+    slots: int = 1
+    builder: str = ""
+    provisional: bool = False
+    summary: str = ""
+    problem: str = ""
+    hints: tuple[str, ...] = ()
+
+
+class PlaceRequest(Model):
+    """Where shall this platform build run? `host` is this machine, a guess for nodes that nobody answered for."""
+
+    image: str
+    platform: Platform
+    emulation: Emulation
+    nodes: tuple[Node, ...]
+    host: Platform
+
+
+class Placement(Model):
+    """It runs there, natively or emulated."""
+
+    node: str
+    mode: Mode
+
+
+class Refusal(Model):
+    """It cannot run, and why; `code` is a stable word such as `emulation-forbidden`."""
+
+    code: str
+    message: str
+    hints: tuple[str, ...] = ()
+
+
+class LowerRequest(Model):
+    """Turn these solves, all placed on this node, into invocations."""
+
+    steps: tuple[Solve, ...]
+    node: Node
+
+
+class SolveResult(Model):
+    """A solve that succeeded: the digest of what was pushed, or written into the layout at `path`."""
+
+    digest: Digest
+    path: str = ""
+
+
+class FailureKind(Enum):
+    """Why a solve failed, which decides whether it is tried again."""
+
+    USER = "user"
+    TRANSIENT = "transient"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class SolveFailure(Model):
+    """A solve that failed; `lines` are the last lines that say why."""
+
+    kind: FailureKind
+    message: str
+    lines: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """Reads the output of one child, line by line."""
+
+    def feed(self, stream: Literal["stdout", "stderr"], line: str) -> Iterable[ReaderEvent]:
+        """What this line says; lines that say nothing give nothing, and no line raises."""
+
+
+class Backend(Protocol):
+    """One backend, configured. Everything but the invocations' effects is pure."""
+
+    def probes(self) -> tuple[Probe, ...]:
+        """Children that tell what the nodes can do; each has a time limit and changes nothing."""
+
+    def nodes(self, answers: Mapping[str, Outcome]) -> tuple[Node, ...]:
+        """The nodes, from the answers by name of probe; without answers, what the configuration says."""
+
+    def place(self, request: PlaceRequest) -> Placement | Refusal:
+        """Choose a node for a platform build."""
+
+    def setup(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
+        """What has to run before the first step, such as creating a builder."""
+
+    def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
+        """The children that do these steps, in order. Called at plan time; nothing is called again at run time."""
+
+    def reader(self, invocation: Invocation) -> Reader:
+        """A reader for the output of one child."""
+
+    def results(
+        self, request: LowerRequest, outcomes: tuple[Outcome, ...]
+    ) -> Mapping[StepId, SolveResult | SolveFailure]:
+        """What became of each step, from the outcomes of its invocations."""
+
+
+class Capabilities(Model):
+    """What a backend can do beyond the least; all off unless said, so that a new one breaks nobody.
+
+    `max_steps`: how many solves one `lower` may get. `source_policy`: it passes `Solve.pins` on to BuildKit.
+    `emulation`: choosing it by name writes down that foreign platforms may be emulated.
+    """
+
+    max_steps: int = 1
+    source_policy: bool = False
+    emulation: bool = False
+
+
+BackendFactory: TypeAlias = Callable[[Table], Backend]
+
+
+class BackendSpec(Model):
+    """A backend as it is registered: `config` becomes `[backends.<name>]` and joins the JSON Schema."""
+
+    name: str
+    summary: str
+    factory: BackendFactory
+    config: type[Table]
+    api: tuple[int, int] = API_VERSION
+    capabilities: Capabilities = Capabilities()

@@ -1,0 +1,256 @@
+"""What Docker and buildx say of themselves, as values; pure: `probe.ask` runs the commands."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from orchestrator.buildkit.untrusted import (
+    UnreadableError,
+    at,
+    clean,
+    clean_lines,
+    decode_json,
+    items_at,
+    text_at,
+)
+from orchestrator.model import Model
+from orchestrator.oci.platform import Platform, parse_platform
+
+MINIMUM_BUILDX: Final = (0, 20)
+# What a CPU runs besides its own architecture, where BuildKit lists it.
+_ALSO_RUNS: Final = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
+_LOCAL_DRIVERS: Final = ("docker", "docker-container")
+_VERSION: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
+_GROUPED: Final = re.compile(r"\s*(\*|\(\+\d+\))$")
+
+
+class Engine(Model):
+    """A Docker engine; `root` is where it keeps its data, on its own machine, `context` how the client came to it."""
+
+    version: str
+    architecture: str
+    containerd_snapshotter: bool
+    root: str = ""
+    context: str = ""
+
+
+class BuildxVersion(Model):
+    """The version of buildx; `numbers` is empty for a build that has none, as from a checkout."""
+
+    text: str
+    numbers: tuple[int, ...]
+
+    @property
+    def supported(self) -> bool:
+        """Whether it is new enough; one without a number is believed to be."""
+        return not self.numbers or self.numbers >= MINIMUM_BUILDX
+
+
+class BuilderNode(Model):
+    """A node of a builder; platforms are known when it runs, before that only those that were declared for it."""
+
+    name: str
+    endpoint: str
+    status: str
+    platforms: tuple[Platform, ...] = ()
+    native: tuple[Platform, ...] = ()
+    emulated: tuple[Platform, ...] = ()
+    buildkit_version: str = ""
+    error: str | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it can be given work at once."""
+        return self.status == "running" and self.error is None
+
+
+class Builder(Model):
+    """A buildx builder; `current` is the one that buildx takes when none is named."""
+
+    name: str
+    driver: str
+    nodes: tuple[BuilderNode, ...] = ()
+    current: bool = False
+    error: str | None = None
+
+    @property
+    def ready(self) -> tuple[BuilderNode, ...]:
+        """The nodes that can be given work: those that run, and those that buildx starts when they are needed.
+
+        Nobody starts a node of the `remote` driver: an inactive one does not answer, and a build waits for it for ever.
+        """
+        if self.error is not None:
+            return ()
+        return tuple(node for node in self.nodes if node.running or (node.error is None and self.driver != "remote"))
+
+
+def parse_engine(version: bytes, info: bytes) -> Engine:
+    """Read `docker version --format json` and `docker info --format json`.
+
+    Raises:
+        UnreadableError: they are something else, or there is no engine in them.
+    """
+    told, more = decode_json(version), decode_json(info)
+    number = text_at(told, "Server", "Version")
+    if not number:
+        msg = "no engine answered"
+        raise UnreadableError(msg)
+    return Engine(
+        version=number,
+        architecture=text_at(told, "Server", "Arch"),
+        containerd_snapshotter=["driver-type", "io.containerd.snapshotter.v1"] in items_at(more, "DriverStatus"),
+        root=text_at(more, "DockerRootDir"),
+        context=text_at(told, "Client", "Context"),
+    )
+
+
+def parse_buildx_version(output: bytes) -> BuildxVersion:
+    """Read `docker buildx version`: `github.com/docker/buildx v0.29.1 a32761a`.
+
+    Raises:
+        UnreadableError: it is something else.
+    """
+    words = " ".join(clean_lines(output)[:1]).split()
+    if len(words) < 2 or not words[0].endswith("/buildx"):  # noqa: PLR2004  # the module and its version
+        msg = "not a version of buildx"
+        raise UnreadableError(msg)
+    match = _VERSION.match(words[1])
+    numbers = tuple(int(number) for number in match.groups(default="0")) if match else ()
+    return BuildxVersion(text=words[1].removeprefix("v"), numbers=numbers)
+
+
+def parse_builders(output: bytes, *, engine_architecture: str = "") -> tuple[Builder, ...]:
+    """Read `docker buildx ls --format json`, one object a line.
+
+    Args:
+        output: what was printed.
+        engine_architecture: of the engine that the client talks to: the CPU of nodes that run in it.
+
+    Raises:
+        UnreadableError: a line is no JSON, or no builder.
+    """
+    return tuple(_builder(decode_json(line), engine_architecture) for line in output.splitlines() if line.strip())
+
+
+def _builder(tree: object, engine_architecture: str) -> Builder:
+    name, driver = text_at(tree, "Name"), text_at(tree, "Driver")
+    if not name:
+        msg = "a builder without a name"
+        raise UnreadableError(msg)
+    return Builder(
+        name=name,
+        driver=driver,
+        nodes=tuple(_json_node(node, driver, engine_architecture) for node in items_at(tree, "Nodes")),
+        current=at(tree, "Current") is True,
+        error=text_at(tree, "Err") or None,
+    )
+
+
+def _json_node(tree: object, driver: str, engine_architecture: str) -> BuilderNode:
+    listed = tuple(text for text in items_at(tree, "Platforms") if isinstance(text, str))
+    fields = {
+        "Name": text_at(tree, "Name"),
+        "Endpoint": text_at(tree, "Endpoint"),
+        "Status": text_at(tree, "Status"),
+        "BuildKit version": text_at(tree, "Version"),
+        "Error": text_at(tree, "Err"),
+    }
+    return _node(fields, listed, driver, engine_architecture)
+
+
+def _node(fields: dict[str, str], listed: tuple[str, ...], driver: str, engine_architecture: str) -> BuilderNode:
+    platforms = parse_platforms(listed)
+    endpoint = fields.get("Endpoint", "")
+    local = driver in _LOCAL_DRIVERS and (endpoint in {"", "default"} or endpoint.startswith("unix://"))
+    native, emulated = split_platforms(platforms, architecture=engine_architecture if local else "")
+    error = fields.get("Error") or None
+    return BuilderNode(
+        name=fields.get("Name", ""),
+        endpoint=endpoint,
+        status="error" if error else fields.get("Status", ""),
+        platforms=platforms,
+        native=native,
+        emulated=emulated,
+        buildkit_version=fields.get("BuildKit version", ""),
+        error=error,
+    )
+
+
+def parse_inspection(output: bytes, *, engine_architecture: str = "") -> Builder:
+    """Read `docker buildx inspect NAME`, which is text: `Key: value` lines, a block of them for each node.
+
+    Raises:
+        UnreadableError: it is something else.
+    """
+    lines = output.decode(errors="replace").splitlines()[:10_000]
+    start = next((number for number, line in enumerate(lines) if line.rstrip() == "Nodes:"), len(lines))
+    head = _fields(lines[:start])
+    if "Name" not in head or "Driver" not in head:
+        msg = "not an inspected builder"
+        raise UnreadableError(msg)
+    blocks: list[list[str]] = []
+    for line in lines[start + 1 :]:
+        if line.startswith("Name:"):
+            blocks.append([])
+        if blocks:
+            blocks[-1].append(line)
+    nodes = []
+    for fields in map(_fields, blocks[:1000]):
+        listed = tuple(fields.get("Platforms", "").split(", "))
+        nodes.append(_node(fields, listed, head["Driver"], engine_architecture))
+    return Builder(name=head["Name"], driver=head["Driver"], nodes=tuple(nodes), error=head.get("Error"))
+
+
+def _fields(lines: list[str]) -> dict[str, str]:
+    """The `Key: value` lines at the margin, the first of each key; what is indented belongs to labels and files."""
+    found: dict[str, str] = {}
+    for line in lines:
+        key, colon, value = line.partition(":")
+        if colon and not key.startswith((" ", "\t")):
+            found.setdefault(key, value.strip() if key == "Platforms" else clean(value))
+    return found
+
+
+def parse_platforms(listed: tuple[str, ...]) -> tuple[Platform, ...]:
+    """The platforms of a list of buildx, each once; those that nobody knows are left out.
+
+    In text buildx marks declared ones (`linux/arm64*`) and may count variants (`linux/amd64 (+4)`).
+    """
+    found: dict[Platform, None] = {}
+    for text in listed[:1000]:
+        try:
+            found[parse_platform(_GROUPED.sub("", text.strip()))] = None
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def split_platforms(
+    platforms: tuple[Platform, ...], *, architecture: str = ""
+) -> tuple[tuple[Platform, ...], tuple[Platform, ...]]:
+    """What the node's own CPU runs, and what only an emulator runs there.
+
+    A heuristic, since buildx does not tell: BuildKit lists the platform of its own machine first
+    (`SupportedPlatforms` in its util/archutil), and buildx puts those that the user declared for the node before
+    them; so the first one is taken for the CPU's. A node that was declared for what it emulates is taken for native,
+    unless the architecture is known.
+
+    Args:
+        platforms: as listed.
+        architecture: the CPU's, where it is known.
+    """
+    if not platforms:
+        return (), ()
+    own = architecture or platforms[0].architecture
+    runs = _ALSO_RUNS.get(own, (own,))
+    native = tuple(platform for platform in platforms if platform.architecture in runs)
+    return native, tuple(platform for platform in platforms if platform not in native)
+
+
+def builds_several_platforms(builder: Builder, engine: Engine) -> bool:
+    """Whether the builder makes images for several platforms, and OCI layouts.
+
+    The `docker` driver does only where the engine keeps images in containerd's store; every other driver does.
+    """
+    return builder.driver != "docker" or engine.containerd_snapshotter

@@ -1,0 +1,71 @@
+"""Why a `buildx build` failed: whose fault, and the lines that say so."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from orchestrator.api.backend import FailureKind, SolveFailure
+from orchestrator.api.invocation import Outcome
+from orchestrator.buildkit.progress import decode_text, parse_status
+
+SHOWN_LINES: Final = 20
+
+_TRANSIENT: Final = re.compile(
+    r"connection reset by peer|i/o timeout|TLS handshake timeout|unexpected EOF|connection refused|"
+    r"\b(?:429|500|502|503|504) (?:Too Many|Internal|Bad Gateway|Service Unavail|Gateway)|"
+    r"unexpected status(?: from \w+ request)?.*: (?:429|50[0234])|temporary failure in name resolution|"
+    r"toomanyrequests",
+    re.IGNORECASE,
+)
+_INFRASTRUCTURE: Final = re.compile(
+    r"Cannot connect to the Docker daemon|error reading from server: EOF|failed to receive status|"
+    r"no builder|closing transport|context canceled: while waiting",
+    re.IGNORECASE,
+)
+_USER: Final = re.compile(
+    r"did not complete successfully: exit code|dockerfile parse error|failed to process", re.IGNORECASE
+)
+
+
+def describe_failure(outcome: Outcome) -> SolveFailure:
+    """What an unsuccessful outcome means; `lines` are the last of the failing vertex, else of the child."""
+    if outcome.timed_out:
+        return SolveFailure(kind=FailureKind.INFRASTRUCTURE, message="stopped: it took longer than its `timeout`")
+    plain: list[str] = []
+    logs: dict[str, list[str]] = {}
+    failed = message = ""
+    for line in outcome.stderr.splitlines():
+        status = parse_status(line)
+        if status is None:
+            plain.append(line)
+            continue
+        for log in status.logs or ():
+            logs.setdefault(log.vertex, []).extend(decode_text(log.data).splitlines())
+        for vertex in status.vertexes or ():
+            if vertex.error and "context canceled" not in vertex.error:
+                failed, message = vertex.digest, f"{vertex.name}: {vertex.error}"
+    error = _error_line(plain) or message or f"`docker buildx build` ended with {_ending(outcome)}"
+    lines = logs.get(failed) or [line for line in plain if line.strip()]
+    return SolveFailure(kind=_kind(error + "\n" + message), message=error, lines=tuple(lines[-SHOWN_LINES:]))
+
+
+def _error_line(lines: list[str]) -> str:
+    for line in reversed(lines):
+        if line.startswith("ERROR:"):
+            return (
+                line.removeprefix("ERROR:").strip().removeprefix("failed to build: ").removeprefix("failed to solve: ")
+            )
+    return ""
+
+
+def _ending(outcome: Outcome) -> str:
+    return f"signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
+
+
+def _kind(text: str) -> FailureKind:
+    if _USER.search(text):
+        return FailureKind.USER
+    if _INFRASTRUCTURE.search(text):
+        return FailureKind.INFRASTRUCTURE
+    return FailureKind.TRANSIENT if _TRANSIENT.search(text) else FailureKind.USER

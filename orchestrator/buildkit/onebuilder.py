@@ -1,0 +1,84 @@
+"""A buildx builder as one node: the questions to it, and the node that its answers make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.api.backend import Node, Probe
+from orchestrator.api.invocation import Outcome
+from orchestrator.buildkit.builders import (
+    Builder,
+    Engine,
+    builds_several_platforms,
+    parse_engine,
+    parse_inspection,
+)
+from orchestrator.buildkit.untrusted import UnreadableError
+
+_INSPECT = "inspect"
+_VERSION = "version"
+_INFO = "info"
+
+
+def builder_probes(builder: str) -> tuple[Probe, ...]:
+    """Ask the builder what it builds, and the engine what it is."""
+    return (
+        Probe(name=_INSPECT, argv=("docker", "buildx", "inspect", builder)),
+        Probe(name=_VERSION, argv=("docker", "version", "--format=json")),
+        Probe(name=_INFO, argv=("docker", "info", "--format=json")),
+    )
+
+
+def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> Node:
+    """The node; provisional where the builder did not answer."""
+    engine = _read_engine(answers)
+    builder = _read_builder(answers, engine)
+    running = [node for node in builder.nodes if node.platforms and not node.error] if builder else []
+    if builder is None or not running:
+        return Node(name=name, platforms=(), slots=slots, builder=name, provisional=True, summary=_silence(answers))
+    native = dict.fromkeys(platform for node in running for platform in node.native)
+    emulated = dict.fromkeys(platform for node in running for platform in node.emulated if platform not in native)
+    fit = engine is None or builds_several_platforms(builder, engine)
+    return Node(
+        name=name,
+        platforms=tuple(native),
+        emulates=tuple(emulated),
+        slots=slots,
+        builder=builder.name,
+        summary=f"{builder.driver} driver",
+        problem="" if fit else "the `docker` driver builds several platforms only with the containerd image store",
+        hints=()
+        if fit
+        else (
+            "create a builder: `docker buildx create --name orchestrate --driver docker-container --bootstrap`, and set "
+            '`[backends.qemu]` `builder = "orchestrate"` (`orchestrate doctor --fix` does the first)',
+        ),
+    )
+
+
+def _read_engine(answers: Mapping[str, Outcome]) -> Engine | None:
+    version, info = answers.get(_VERSION), answers.get(_INFO)
+    if version is None or info is None or not (version.succeeded and info.succeeded):
+        return None
+    try:
+        return parse_engine(version.stdout.encode(), info.stdout.encode())
+    except UnreadableError:
+        return None
+
+
+def _read_builder(answers: Mapping[str, Outcome], engine: Engine | None) -> Builder | None:
+    answer = answers.get(_INSPECT)
+    if answer is None or not answer.succeeded:
+        return None
+    try:
+        return parse_inspection(answer.stdout.encode(), engine_architecture=engine.architecture if engine else "")
+    except UnreadableError:
+        return None
+
+
+def _silence(answers: Mapping[str, Outcome]) -> str:
+    answer = answers.get(_INSPECT)
+    if answer is None:
+        return "not asked"
+    lines = [line for line in answer.stderr.splitlines() if line.strip()]
+    return lines[-1].removeprefix("ERROR: ") if lines else "did not answer"

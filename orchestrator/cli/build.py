@@ -1,0 +1,54 @@
+"""`orchestrate build`: does what `plan` says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import make_plan_options, make_project_options, plan_options, project_options
+
+
+@click.command(name="build")
+@plan_options
+@project_options
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 1000),
+    envvar="ORCHESTRATE_JOBS",
+    default=8,
+    show_default=True,
+    help="How many solves run at a time; each node's slots are a limit too.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
+@click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
+@click.option(
+    "--result", "result_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write the result; .orchestrate/result.json unless said.",
+)  # fmt: skip
+def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, **values: object) -> None:
+    """Build, verify and publish: all images or none.
+
+    Alone it builds into OCI layouts under .orchestrate/oci, and nothing leaves this machine.
+    """
+    from orchestrator.cli.execute import execute
+    from orchestrator.cli.prepare import Preparation, destination_of
+    from orchestrator.plan.model import Destination
+    from orchestrator.ui.text import print_note
+
+    options = make_plan_options(values)
+    preparation = Preparation(make_project_options(values), os.environ)
+    loaded = preparation.load()
+    prepared = preparation.plan(loaded, options, destination=destination_of(options, unless_said=Destination.LAYOUT))
+    preparation.check_runnable(prepared)
+    if preparation.findings.all:
+        print_note(preparation.findings.render())
+    execute(
+        prepared,
+        jobs=jobs,
+        verbose=verbose,
+        style=style,
+        result_file=result_file or loaded.root / ".orchestrate" / "result.json",
+    )

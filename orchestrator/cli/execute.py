@@ -1,0 +1,131 @@
+"""Runs a prepared plan, shows it while it runs, and writes down what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.api.events import Event
+from orchestrator.cli.prepare import Prepared
+from orchestrator.cli.wiring import RealChildren, real_stores
+from orchestrator.engine.results import StepResult
+from orchestrator.engine.run import Engine, Work
+from orchestrator.engine.summary import RunResult, render_result, summarise_run
+from orchestrator.errors import (
+    BuildError,
+    InterruptedRunError,
+    OrchestratorError,
+    PlanBlockedError,
+    RegistryError,
+    UsageError,
+    VerificationError,
+)
+from orchestrator.process.environment import child_environment
+from orchestrator.ui.plain import PlainProgress
+from orchestrator.ui.result import render_failures, render_result_table
+from orchestrator.ui.text import print_note, print_result
+
+_ERRORS: tuple[type[OrchestratorError], ...] = (
+    BuildError,
+    RegistryError,
+    VerificationError,
+    PlanBlockedError,
+    UsageError,
+    InterruptedRunError,
+)
+_WHAT_NOW = {
+    BuildError: "mend what failed and run it again",
+    RegistryError: "check the registry with `orchestrate doctor`, then run it again",
+    VerificationError: "nothing was tagged; look at the image with `orchestrate verify`",
+}
+
+
+def execute(
+    prepared: Prepared,
+    *,
+    jobs: int,
+    verbose: bool,
+    style: str,
+    result_file: Path,
+    remembered: Mapping[str, StepResult] | None = None,
+) -> None:
+    """Run the plan.
+
+    Raises:
+        OrchestratorError: the class of the first failure; what failed was printed before.
+    """
+    events: list[Event] = []
+    progress = PlainProgress(print_note, verbose=verbose)
+
+    def emit(event: Event) -> None:
+        if keeps(event):
+            events.append(event)
+        progress(event)
+
+    interrupted = False
+    environment = child_environment(os.environ)
+    with real_stores(os.environ) as stores:
+        engine = Engine(
+            Work(
+                plan=prepared.plan,
+                lowered=prepared.lowered,
+                backends=prepared.backends,
+                nodes=prepared.nodes,
+                jobs=jobs,
+            ),
+            root=prepared.loaded.root,
+            environment=environment,
+            stores=stores,
+            children=RealChildren(),
+            emit=emit,
+        )
+        engine.remember(remembered or {})
+        try:
+            asyncio.run(engine.run())
+        except KeyboardInterrupt:
+            interrupted = True
+    result = summarise_run(prepared.plan, events, now=prepared.now.isoformat())
+    write_result(result_file, result)
+    _show(result, style, result_file)
+    if interrupted or result.exit_code == InterruptedRunError.exit_code:
+        message = "interrupted"
+        raise InterruptedRunError(message, hints=("no tag moves before everything is verified",))
+    if result.exit_code:
+        _fail(result)
+
+
+def keeps(event: Event) -> bool:
+    """Whether the summary is made from this event; what builds print is not kept in memory."""
+    return type(event).__name__ in {"RunStarted", "StepFinished", "TagPut", "RunFinished"}
+
+
+def write_result(path: Path, result: RunResult) -> None:
+    """Write `result.json`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_bytes(render_result(result))
+    scratch.replace(path)
+
+
+def _show(result: RunResult, style: str, result_file: Path) -> None:
+    if style == "json":
+        print_result(render_result(result).decode())
+    else:
+        print_result("\n" + render_result_table(result))
+    failures = render_failures(result)
+    if failures:
+        print_note(failures)
+    shown = os.path.relpath(result_file) if sys.stderr.isatty() else str(result_file)
+    print_note(f"result: {shown}")
+
+
+def _fail(result: RunResult) -> None:
+    kind = next(error for error in _ERRORS if error.exit_code == result.exit_code)
+    first = result.failures[0] if result.failures else None
+    message = f"step `{first.step}` failed" if first else "the run failed"
+    more = f", and {len(result.failures) - 1} more" if len(result.failures) > 1 else ""
+    hints = (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()
+    raise kind(message + more, hints=hints)

@@ -1,0 +1,152 @@
+"""Options that several commands share, and the values they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from orchestrator.errors import UsageError
+from orchestrator.model import Model
+
+_F = TypeVar("_F", bound=Callable[..., object])  # type: ignore[explicit-any]  # commands take what click gives them
+
+
+class ProjectOptions(Model):
+    """Which project, with what overrides. Everything is as the user wrote it."""
+
+    file: Path | None = None
+    variables: Mapping[str, str] = {}
+    assignments: tuple[str, ...] = ()
+    registry: str | None = None
+    backend: str | None = None
+    allow: tuple[str, ...] = ()
+    offline: bool = False
+
+
+class PlanOptions(Model):
+    """Which part of the project, and what to do with it."""
+
+    names: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    no_deps: bool = False
+    push: bool = False
+    stage: bool = False
+    load: bool = False
+    oci: str | None = None
+    replace_tags: bool = False
+    allow_downgrade: bool = False
+
+
+def project_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
+    """Add the options of `ProjectOptions`."""
+    for option in reversed(_PROJECT):
+        function = option(function)
+    return function
+
+
+def plan_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
+    """Add the options and arguments of `PlanOptions`."""
+    for option in reversed(_PLAN):
+        function = option(function)
+    return function
+
+
+_PROJECT = (
+    click.option(
+        "-f",
+        "--file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The builds.toml; the nearest one above this folder unless said.",
+    ),
+    click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of [vars]."),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="PATTERN.KEY=VALUE",
+        help="Override an attribute of images: 'api*.args.GO=1.24'.",
+    ),
+    click.option("--registry", metavar="HOST/PATH", help="Override `registry` of [project]."),
+    click.option("--backend", metavar="NAME", help="Override the default backend."),
+    click.option(
+        "--allow",
+        multiple=True,
+        metavar="GRANT",
+        help="Grant what the file asks for: read=PATH, network.host, security.insecure.",
+    ),
+    click.option("--offline", is_flag=True, help="Ask nobody: no engine, no registry."),
+)
+
+_PLAN = (
+    click.argument("names", nargs=-1, metavar="[IMAGE|GLOB|GROUP]..."),
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="PLATFORM[,...]",
+        help="Only these platforms; repeatable.",
+    ),
+    click.option("--no-deps", is_flag=True, help="Do not build what the images need; take it from the registry."),
+    click.option("--push", is_flag=True, help="Push, verify, and put the tags."),
+    click.option("--stage", is_flag=True, help="Push and verify under private names; `promote` puts the tags."),
+    click.option("--load", is_flag=True, help="Load this machine's platform into Docker."),
+    click.option("--oci", metavar="DIR", help="Write an OCI layout per image into this folder."),
+    click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest."),
+    click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version."),
+)
+
+
+def make_project_options(values: Mapping[str, object]) -> ProjectOptions:
+    """The options of a command's keyword arguments.
+
+    Raises:
+        UsageError: a `--var` is not `NAME=VALUE`.
+    """
+    variables: dict[str, str] = {}
+    for text in _texts(values["variables"]):
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            message = f"`--var {text}`: expected NAME=VALUE"
+            raise UsageError(message, hints=("for example `--var go=1.24`",))
+        variables[name] = value
+    file, registry, backend = values["file"], values["registry"], values["backend"]
+    return ProjectOptions(
+        file=file if isinstance(file, Path) else None,
+        variables=variables,
+        assignments=_texts(values["assignments"]),
+        registry=registry if isinstance(registry, str) else None,
+        backend=backend if isinstance(backend, str) else None,
+        allow=_texts(values["allow"]),
+        offline=values["offline"] is True,
+    )
+
+
+def make_plan_options(values: Mapping[str, object]) -> PlanOptions:
+    """The options of a command's keyword arguments.
+
+    Raises:
+        UsageError: two destinations at once.
+    """
+    oci = values["oci"]
+    chosen = [name for name in ("push", "stage", "load", "oci") if values[name]]
+    if len(chosen) > 1:
+        message = f"`--{chosen[0]}` and `--{chosen[1]}` exclude each other"
+        raise UsageError(message, hints=("choose how far the results go, and run it again for another",))
+    return PlanOptions(
+        names=_texts(values["names"]),
+        platforms=_texts(values["platforms"]),
+        no_deps=values["no_deps"] is True,
+        push=values["push"] is True,
+        stage=values["stage"] is True,
+        load=values["load"] is True,
+        oci=oci if isinstance(oci, str) else None,
+        replace_tags=values["replace_tags"] is True,
+        allow_downgrade=values["allow_downgrade"] is True,
+    )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, tuple) else ()

@@ -1,0 +1,397 @@
+"""From options to a plan: reads, decodes, expands, orders and compiles; every finding on the way is collected."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NoReturn
+
+from orchestrator.api.backend import Node
+from orchestrator.cli.options import PlanOptions, ProjectOptions
+from orchestrator.config.assign import assignment_lines, check_patterns, parse_assignments
+from orchestrator.config.decode import decode_table
+from orchestrator.config.locate import resolve
+from orchestrator.config.names import check_names
+from orchestrator.config.nearest import Nearest
+from orchestrator.config.overrides import check_overrides
+from orchestrator.config.project import Project
+from orchestrator.config.select import parse_platform_options, select
+from orchestrator.config.variables import resolve_vars
+from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity, has_errors
+from orchestrator.errors import ConfigurationError, PlanBlockedError, RegistryError, UsageError
+from orchestrator.model import Model
+from orchestrator.oci.reference import Reference, parse_repository
+from orchestrator.plan.collide import check_collisions
+from orchestrator.plan.compile import Declared, Scope, compile_plan, selected_images
+from orchestrator.plan.edges import DockerfileReader, check_replaced_stages, check_single_platform, find_edges
+from orchestrator.plan.expand import Expansion, Given, expand, version_rules
+from orchestrator.plan.facts import RunFacts, TagState
+from orchestrator.plan.grants import Grants, parse_grants
+from orchestrator.plan.graph import Order, order_images
+from orchestrator.plan.image import Image
+from orchestrator.plan.lower import Lowered, lower_plan
+from orchestrator.plan.model import Destination, Plan
+from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.plan.release import ReleaseRules
+from orchestrator.plan.sources import check_sources, needed_sources
+from orchestrator.plugins import Found, configure, find_backends
+from orchestrator.probe.facts import host, read_nodes, read_tags, read_version_facts
+from orchestrator.probe.project import find_build_file, read_project
+from orchestrator.probe.sources import read_sources
+from orchestrator.process.capture import capture
+from orchestrator.registry import open_stores
+from orchestrator.tags.facts import GitFacts, NoGit
+from orchestrator.ui.diagnostics import render
+from orchestrator.ui.text import colour_for, count
+
+AUTO: Final = "auto"
+INSECURE: Final = "ORCHESTRATE_INSECURE_REGISTRIES"
+REGISTRY: Final = "ORCHESTRATE_REGISTRY"
+
+
+class Findings:
+    """Collects findings with the texts that they point into, and stops where they are errors."""
+
+    def __init__(self) -> None:
+        self.all: list[Diagnostic] = []
+        self.texts: dict[str, str] = {}
+
+    def add(self, found: Iterable[Diagnostic]) -> None:
+        """Add findings."""
+        self.all += found
+
+    def resolved(self) -> tuple[Diagnostic, ...]:
+        """All of them with lines and columns, each once."""
+        unique = {(finding.code, finding.message, str(finding.place)): finding for finding in self.all}
+        return resolve(unique.values(), self.texts)
+
+    def render(self) -> str:
+        """All of them as text for stderr."""
+        return render(self.resolved(), self.texts, colour=colour_for(sys.stderr))
+
+    def stop_on_errors(self) -> None:
+        """Stop where something is wrong with the files.
+
+        Raises:
+            ConfigurationError: at least one finding is an error.
+        """
+        if has_errors(tuple(self.all)):
+            errors = sum(finding.severity is Severity.ERROR for finding in self.resolved())
+            message = f"nothing was done: {count(errors, 'error')}"
+            raise ConfigurationError(message, report=self.render())
+
+
+class Loaded(Model):
+    """A project that is consistent in itself, whatever the outside says."""
+
+    root: Path
+    project: Project
+    expansion: Expansion
+    declared: Declared
+    git: GitFacts | NoGit
+    grants: Grants
+
+
+class Prepared(Model):
+    """A plan and all that running it takes."""
+
+    loaded: Loaded
+    plan: Plan
+    lowered: Lowered
+    backends: Mapping[str, ConfiguredBackend]
+    nodes: Mapping[str, tuple[Node, ...]]
+    now: datetime
+
+
+class Preparation:
+    """One preparation: options in, a plan out; findings are in `findings`, also after an error."""
+
+    def __init__(self, options: ProjectOptions, environment: Mapping[str, str], *, now: datetime | None = None) -> None:
+        self.findings = Findings()
+        self._options = options
+        self._environment = environment
+        self._now = now or datetime.now(UTC).replace(microsecond=0)
+        self._host = host()
+        self._found: Found | None = None
+        self._reader: DockerfileReader | None = None
+
+    def load(self) -> Loaded:
+        """Read the project and resolve everything that needs neither an engine nor a registry.
+
+        Raises:
+            ConfigurationError: the files are wrong; all findings are in its report.
+            UsageError: there is no `builds.toml`.
+        """
+        path = self._options.file or find_build_file(Path.cwd())
+        project, found, texts = read_project(path)
+        self.findings.texts.update(texts)
+        self.findings.add(found)
+        if project is None:
+            self.findings.stop_on_errors()
+            message = f"`{path}` cannot be read"
+            raise ConfigurationError(message)
+        root = Path(os.path.abspath(path)).parent
+        return self._resolve(project, root)
+
+    def _resolve(self, project: Project, root: Path) -> Loaded:
+        findings, options = self.findings, self._options
+        findings.add(check_overrides(project))
+        self._check_backends(project)
+        variables, found = resolve_vars(project, self._environment, options.variables)
+        findings.add(found)
+        in_args = project.root.project.secrets_in_args
+        from_environment, found = parse_assignments(
+            assignment_lines(self._environment), "environment", secrets_in_args=in_args
+        )
+        findings.add(found)
+        from_command, found = parse_assignments(options.assignments, "command line", secrets_in_args=in_args)
+        findings.add(found)
+        facts = read_version_facts(root, version_rules(project), self._environment)
+        boundary = _boundary(root)
+        grants = parse_grants(options.allow, depth=len(root.relative_to(boundary).parts))
+        given = Given(
+            facts=facts,
+            now=self._now,
+            variables=variables,
+            assignments=(*from_environment, *from_command),
+            registry=self._registry(project),
+            grants=grants,
+        )
+        expansion, found = expand(project, given)
+        findings.add(found)
+        names = {image.name for image in expansion.images} | {image.name for image in project.images}
+        findings.add(check_patterns(given.assignments, tuple(names)))
+        findings.add(check_names(project, tuple(image.name for image in expansion.images), expansion.families))
+        findings.add(check_collisions(expansion.images))
+        declared = self._order(project, expansion, root, boundary, grants)
+        findings.stop_on_errors()
+        return Loaded(root=root, project=project, expansion=expansion, declared=declared, git=facts.git, grants=grants)
+
+    def _order(self, project: Project, expansion: Expansion, root: Path, boundary: Path, grants: Grants) -> Declared:
+        images = expansion.images
+        needed = needed_sources(images)
+        sources = read_sources(root, folders=needed.folders, dockerfiles=needed.dockerfiles, boundary=boundary)
+        self.findings.texts.update({path: text for path, text in sources.dockerfiles.items() if text is not None})
+        self.findings.add(check_sources(images, sources, grants))
+        reader = DockerfileReader(sources.dockerfiles, self._host)
+        self._reader = reader
+        edges, found = find_edges(images, reader, expansion.families)
+        self.findings.add(found)
+        self.findings.add(check_single_platform(images, reader, edges))
+        self.findings.add(check_replaced_stages(images, reader))
+        self.findings.add(reader.found)
+        order = order_images(tuple(image.name for image in images), edges)
+        if isinstance(order, Diagnostic):
+            self.findings.add((order,))
+            order = Order(waves=(), parents={})
+        return Declared(project=project.name, images=images, edges=edges, order=order, platforms=project.root.platforms)
+
+    def plan(self, loaded: Loaded, options: PlanOptions, *, destination: Destination) -> Prepared:
+        """Compile the plan of a selection.
+
+        Raises:
+            ConfigurationError: the selection names something unknown.
+        """
+        findings = self.findings
+        names = tuple(image.name for image in loaded.expansion.images)
+        selection, found = select(options.names, names, loaded.expansion.families, loaded.project.groups)
+        if has_errors(found):
+            raise UsageError(found[0].message, hints=found[0].hints)
+        findings.add(found)
+        backend, by_name = self._default_backend(loaded.project)
+        scope = Scope(
+            destination=destination,
+            selection=selection,
+            with_parents=not options.no_deps,
+            platforms=parse_platform_options(options.platforms),
+            layout_folder=options.oci.rstrip("/") if options.oci else ".orchestrate/oci",
+            backend=backend,
+            backend_by_name=by_name,
+            rules=ReleaseRules(replace_tags=options.replace_tags, allow_downgrade=options.allow_downgrade),
+        )
+        images = selected_images(loaded.declared, scope)
+        _check_selection(images, scope)
+        backends = self._backends(loaded.project, images, backend)
+        nodes = read_nodes(backends, self._environment, offline=self._options.offline)
+        facts = RunFacts(nodes=nodes, host=self._host, tags=self._tags(loaded, images, destination))
+        if self._reader is None:
+            message = "plan() follows load()"
+            raise RuntimeError(message)
+        plan = compile_plan(loaded.declared, scope, facts, backends, self._reader)
+        findings.add(plan.diagnostics)
+        lowered = lower_plan(plan, backends, nodes)
+        findings.add(_refusals(lowered))
+        return Prepared(loaded=loaded, plan=plan, lowered=lowered, backends=backends, nodes=nodes, now=self._now)
+
+    def check_runnable(self, prepared: Prepared) -> None:
+        """Stop before anything runs where the plan cannot be executed as it is.
+
+        Raises:
+            PlanBlockedError: something is blocked or refused, or nobody knows whether it would work.
+        """
+        self.check_blocked(prepared)
+        if prepared.lowered.refusals:
+            self._block()
+        silent = [node for nodes in prepared.nodes.values() for node in nodes if node.provisional]
+        if silent:
+            message = f"nothing was done: node `{silent[0].name}` does not answer: {silent[0].summary}"
+            raise PlanBlockedError(message, hints=("`orchestrate doctor` says what is missing",))
+
+    def check_blocked(self, prepared: Prepared) -> None:
+        """Stop where the plan is blocked, or a registry that it needs did not answer.
+
+        Raises:
+            PlanBlockedError: something in the plan is blocked.
+            RegistryError: a registry that tags are to be put in did not answer.
+        """
+        if prepared.plan.blocked:
+            self._block()
+        unknown = any(finding.code == "tag-unknown" for finding in prepared.plan.diagnostics)
+        if unknown and prepared.plan.destination is Destination.PUSH:
+            message = "nothing was done: a registry does not answer"
+            raise RegistryError(message, report=self.findings.render())
+
+    def _block(self) -> NoReturn:
+        message = "nothing was done: the plan is blocked"
+        raise PlanBlockedError(message, report=self.findings.render())
+
+    def _registry(self, project: Project) -> str | None:
+        """`{{ registry }}`: command line over environment over file."""
+        written = project.root.project.registry or None
+        chosen = self._options.registry or self._environment.get(REGISTRY) or written
+        if chosen is None:
+            return None
+        chosen = chosen.rstrip("/")
+        try:
+            parse_repository(f"{chosen}/image" if "/" in chosen or "." in chosen or ":" in chosen else chosen + "/a/b")
+        except ValueError as error:
+            place = KeyPlace(file=project.files[0].path, keys=("project", "registry"))
+            self.findings.add((Diagnostic(code="registry", message=f"`{chosen}`: {error}", place=place),))
+        return chosen
+
+    def _check_backends(self, project: Project) -> None:
+        """Hold `[backends]` against the tables of the backends that are there."""
+        found, file = self._find(), project.files[0].path
+        nearest = Nearest((*found.specs, "default"))
+        for name, table in project.root.backends.items():
+            place = KeyPlace(file=file, keys=("backends", name), on_key=True)
+            if name == "default":
+                self._check_default(table, file, nearest)
+            elif name in found.specs:
+                _, wrong = decode_table(table, found.specs[name].config, file, ("backends", name))
+                self.findings.add(wrong)
+            elif not any(plugin.name == name for plugin in found.broken):
+                self.findings.add(
+                    (
+                        Diagnostic(
+                            code="unknown-backend",
+                            message=f"unknown backend `{name}`",
+                            place=place,
+                            hints=nearest.hints(name),
+                        ),
+                    )
+                )
+
+    def _check_default(self, value: object, file: str, nearest: Nearest) -> None:
+        found = self._find()
+        known = {AUTO, *found.specs, *(plugin.name for plugin in found.broken)}
+        if isinstance(value, str) and value in known:
+            return
+        message = f"unknown backend `{value}`" if isinstance(value, str) else "`default` is the name of a backend"
+        hints = nearest.hints(value) if isinstance(value, str) else ('for example `default = "qemu"`',)
+        place = KeyPlace(file=file, keys=("backends", "default"))
+        self.findings.add((Diagnostic(code="unknown-backend", message=message, place=place, hints=hints),))
+
+    def _find(self) -> Found:
+        if self._found is None:
+            self._found = find_backends()
+        return self._found
+
+    def _default_backend(self, project: Project) -> tuple[str, bool]:
+        """The default backend and whether somebody chose it by name; `auto` takes native nodes where there are some."""
+        written = project.root.backends.get("default")
+        chosen = self._options.backend or (written if isinstance(written, str) else AUTO)
+        if chosen != AUTO:
+            self._find().spec(chosen)
+            return chosen, True
+        table = project.root.backends.get("native")
+        return ("native" if isinstance(table, dict) and table.get("nodes") else "qemu"), False
+
+    def _backends(self, project: Project, images: tuple[Image, ...], default: str) -> dict[str, ConfiguredBackend]:
+        """The backends that these images use, ready to be asked."""
+        found = self._find()
+        names = dict.fromkeys(image.backend or default for image in images)
+        backends: dict[str, ConfiguredBackend] = {}
+        for name in names:
+            if name not in found.specs and name != default:
+                continue  # told at the image's own line when it is placed
+            backends[name] = configure(found.spec(name), project.root.backends.get(name))
+        return backends
+
+    def _tags(self, loaded: Loaded, images: tuple[Image, ...], destination: Destination) -> dict[str, TagState]:
+        references: dict[Reference, bool] = {}
+        selected = {image.name for image in images}
+        parents = {edge.parent for edge in loaded.declared.edges if edge.child in selected} - selected
+        for image in loaded.declared.images:
+            wanted = image.name in parents or (
+                image.name in selected and image.publish and destination is Destination.PUSH
+            )
+            for tag in image.tags if wanted else ():
+                if tag.reference:
+                    references[tag.reference] = tag.moving
+        if self._options.offline or not references:
+            return {}
+        with open_stores(self._environment, insecure=insecure_registries(self._environment), capture=capture) as stores:
+            return read_tags(references, stores.repository)
+
+
+def find_root(options: ProjectOptions) -> Path:
+    """The folder of the root file.
+
+    Raises:
+        UsageError: there is no `builds.toml`.
+    """
+    return Path(os.path.abspath(options.file or find_build_file(Path.cwd()))).parent
+
+
+def insecure_registries(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The hosts that the user's own environment allows plain HTTP for."""
+    return tuple(host.strip() for host in environment.get(INSECURE, "").split(",") if host.strip())
+
+
+def destination_of(options: PlanOptions, *, unless_said: Destination) -> Destination:
+    """How far the results go."""
+    if options.push:
+        return Destination.PUSH
+    if options.stage:
+        return Destination.STAGE
+    if options.load:
+        return Destination.LOAD
+    return Destination.LAYOUT if options.oci else unless_said
+
+
+def _boundary(root: Path) -> Path:
+    """The repository's root: the nearest folder upwards that git knows, else the root file's own folder."""
+    return next((folder for folder in (root, *root.parents) if os.path.lexists(folder / ".git")), root)
+
+
+def _check_selection(images: tuple[Image, ...], scope: Scope) -> None:
+    if not images:
+        platforms = ", ".join(f"`{platform}`" for platform in scope.platforms)
+        message = f"no selected image is built for {platforms}" if platforms else "there is no image to build"
+        raise UsageError(message, hints=("`orchestrate graph` lists the images", "declare one: `[images.NAME]`"))
+    if scope.platforms and scope.destination is Destination.PUSH:
+        message = "`--platform` builds a part of each index, and a part is never published"
+        raise PlanBlockedError(message, hints=("use `--stage` or `--oci DIR`, or leave `--platform` out",))
+
+
+def _refusals(lowered: Lowered) -> tuple[Diagnostic, ...]:
+    """What backends refuse to do, once each: a warning in a plan, the end of a build."""
+    unique = {refusal.message: refusal for refusal in lowered.refusals.values()}
+    return tuple(
+        Diagnostic(code=refusal.code, message=refusal.message, severity=Severity.WARNING, hints=refusal.hints)
+        for refusal in unique.values()
+    )

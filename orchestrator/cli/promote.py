@@ -1,0 +1,57 @@
+"""`orchestrate promote`: the last step alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import make_project_options, project_options
+
+
+@click.command(name="promote")
+@project_options
+@click.option(
+    "--result", "result_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="The result of `build --stage`; .orchestrate/result.json unless said.",
+)  # fmt: skip
+@click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest.")
+@click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version.")
+@click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
+def command(
+    *, result_file: Path | None, replace_tags: bool, allow_downgrade: bool, style: str, **values: object
+) -> None:
+    """Put the tags of what `build --stage` left under private names.
+
+    The images are verified once more; versions and times are those of the staged run.
+    """
+    from orchestrator.cli.execute import execute
+    from orchestrator.cli.options import PlanOptions
+    from orchestrator.cli.prepare import Preparation, find_root
+    from orchestrator.cli.staged import later_steps, read_staged, staged_now, staged_results
+    from orchestrator.plan.model import Destination
+
+    project = make_project_options(values)
+    path = result_file or find_root(project) / ".orchestrate" / "result.json"
+    staged = read_staged(path)
+    preparation = Preparation(project, os.environ, now=staged_now(staged))
+    loaded = preparation.load()
+    options = PlanOptions(
+        names=tuple(image.name for image in staged.images),
+        no_deps=True,
+        push=True,
+        replace_tags=replace_tags,
+        allow_downgrade=allow_downgrade,
+    )
+    prepared = preparation.plan(loaded, options, destination=Destination.PUSH)
+    results = staged_results(staged, prepared.plan)
+    preparation.check_blocked(prepared)
+    execute(
+        later_steps(prepared),
+        jobs=1,
+        verbose=False,
+        style=style,
+        result_file=path,
+        remembered=results,
+    )

@@ -1,0 +1,69 @@
+"""Prints a plan: the plan itself to stdout, what is wrong with it to stderr."""
+
+from __future__ import annotations
+
+from orchestrator.api.backend import Node
+from orchestrator.cli.prepare import Findings, Prepared
+from orchestrator.config.locate import resolve
+from orchestrator.diagnostics import Diagnostic
+from orchestrator.plan.document import build_document, render_document
+from orchestrator.plan.model import Plan
+from orchestrator.tags.facts import NoGit
+from orchestrator.ui.plan import Heading, render_invocations, render_plan
+from orchestrator.ui.text import print_note, print_result
+
+
+def show_plan(prepared: Prepared, findings: Findings, *, style: str, verbose: bool) -> None:
+    """Print the plan in the style asked for."""
+    diagnostics = findings.resolved()
+    if style == "json":
+        plan = with_lines(prepared.plan, findings)
+        print_result(render_document(build_document(plan, prepared.lowered, diagnostics)).decode())
+        return
+    text = render_plan(with_lines(prepared.plan, findings), _heading(prepared), diagnostics)
+    if verbose:
+        text += render_invocations(prepared.plan, prepared.lowered)
+    print_result(text)
+    if diagnostics:
+        print_note("\n" + findings.render())
+
+
+def with_lines(plan: Plan, findings: Findings) -> Plan:
+    """The plan with the places of its edges as lines and columns."""
+    import msgspec
+
+    edges = [edge for image in plan.images for edge in image.edges]
+    carriers = tuple(Diagnostic(code="edge", message="", place=edge.place) for edge in edges)
+    places = iter([carrier.place for carrier in resolve(carriers, findings.texts)])
+    images = tuple(
+        msgspec.structs.replace(
+            image,
+            edges=tuple(msgspec.structs.replace(edge, place=next(places) or edge.place) for edge in image.edges),
+        )
+        for image in plan.images
+    )
+    return msgspec.structs.replace(plan, images=images)
+
+
+def _heading(prepared: Prepared) -> Heading:
+    git = prepared.loaded.git
+    if isinstance(git, NoGit):
+        source = "no git"
+    else:
+        versions = {image.version for image in prepared.plan.images if image.version}
+        version = f" {versions.pop()}" if len(versions) == 1 else ""
+        source = f"git {git.short_sha}{version}, {'dirty' if git.dirty else 'clean'}"
+    nodes = tuple(
+        f"backend {name}: {'; '.join(map(_node, prepared.nodes[name]))}"
+        for name in prepared.backends
+        if name in prepared.plan.backends
+    )
+    return Heading(source=source, nodes=nodes)
+
+
+def _node(node: Node) -> str:
+    parts = [", ".join(map(str, node.platforms))] if node.platforms else []
+    parts += [f"emulates {', '.join(map(str, node.emulates))}"] if node.emulates else []
+    if node.provisional:
+        parts.append(f"not asked: {node.summary}" if node.summary and not node.platforms else "from the configuration")
+    return f"{node.name} ({'; '.join(parts)})" if parts else node.name

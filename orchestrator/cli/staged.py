@@ -1,0 +1,93 @@
+"""What `build --stage` left: its result, read as input, and the part of a plan that is still to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from orchestrator.cli.prepare import Prepared
+from orchestrator.engine.results import StepResult
+from orchestrator.engine.summary import RunResult, parse_result
+from orchestrator.errors import PlanBlockedError, UsageError
+from orchestrator.oci.digest import parse_digest
+from orchestrator.plan import stepnames
+from orchestrator.plan.lower import Lowered
+from orchestrator.plan.model import CopyStep, GateStep, Plan, PromoteStep, VerifyStep
+
+_MAX_BYTES: Final = 64 * 1024 * 1024
+_AGAIN: Final = ("run `orchestrate build --stage` again",)
+
+
+def read_staged(path: Path) -> RunResult:
+    """Read the result of a staged run.
+
+    Raises:
+        UsageError: there is none, or it is no result.
+        PlanBlockedError: that run did not end well, or did not stage.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_BYTES)
+        result = parse_result(content)
+    except OSError as error:
+        message = f"`{path}` cannot be read: {error.strerror}"
+        raise UsageError(message, hints=("run `orchestrate build --stage` first, or say `--result FILE`",)) from error
+    except ValueError as error:
+        message = f"`{path}`: {error}"
+        raise UsageError(message, hints=_AGAIN) from error
+    if result.destination not in {"stage", "push"}:
+        message = f"`{path}` is of a run that left nothing in a registry (`{result.destination}`)"
+        raise PlanBlockedError(message, hints=("run `orchestrate build --stage` first",))
+    unfinished = [image.name for image in result.images if image.digest is None]
+    if unfinished:
+        message = f"`{path}` is of a run in which `{unfinished[0]}` was not verified"
+        raise PlanBlockedError(message, hints=_AGAIN)
+    return result
+
+
+def staged_now(result: RunResult) -> datetime:
+    """The time that the templates of that run saw.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    try:
+        return datetime.fromisoformat(result.now)
+    except ValueError as error:
+        message = f"the result has no legal time: `{result.now[:40]}`"
+        raise UsageError(message, hints=_AGAIN) from error
+
+
+def staged_results(result: RunResult, plan: Plan) -> dict[str, StepResult]:
+    """The indexes of that run, as results of this plan's steps.
+
+    Raises:
+        PlanBlockedError: the plan is another one than that which was staged.
+        UsageError: a digest in the result is none.
+    """
+    if result.run != plan.run:
+        message = f"what is declared now (run {plan.run}) is not what was staged (run {result.run})"
+        raise PlanBlockedError(message, hints=("check out the commit that was staged", *_AGAIN))
+    try:
+        return {
+            stepnames.assemble_id(image.name): StepResult(digest=parse_digest(image.digest or ""))
+            for image in result.images
+        }
+    except ValueError as error:
+        raise UsageError(str(error), hints=_AGAIN) from error
+
+
+def later_steps(prepared: Prepared) -> Prepared:
+    """The plan from its verifications on; everything before was done by the staged run."""
+    kinds = (VerifyStep, CopyStep, GateStep, PromoteStep)
+    steps = tuple(step for step in prepared.plan.steps if isinstance(step, kinds))
+    lowered: Mapping[str, tuple[()]] = {}
+    return msgspec.structs.replace(
+        prepared,
+        plan=msgspec.structs.replace(prepared.plan, steps=steps),
+        lowered=Lowered(invocations=lowered, refusals={}),
+    )

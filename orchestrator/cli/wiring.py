@@ -1,0 +1,58 @@
+"""Joins the engine to the real world: registries, layouts, children."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.cli.prepare import insecure_registries
+from orchestrator.oci.reference import Repository
+from orchestrator.process.capture import capture
+from orchestrator.process.stream import Ended, stream
+from orchestrator.registry import open_stores
+from orchestrator.state.layout import OciLayout
+
+if TYPE_CHECKING:
+    from orchestrator.registry.client import RepositoryStore
+    from orchestrator.registry.stores import RegistryStores
+
+
+class RealStores:
+    """Repositories over the network, layouts on disk. `engine.ports.Stores`."""
+
+    def __init__(self, registries: RegistryStores) -> None:
+        self._registries = registries
+        self._layouts: dict[Path, OciLayout] = {}
+
+    def repository(self, repository: Repository) -> RepositoryStore:
+        """The store of a repository."""
+        return self._registries.repository(repository)
+
+    def layout(self, path: Path) -> OciLayout:
+        """The layout in a folder; one object for each folder, so that its lock is shared."""
+        return self._layouts.setdefault(path, OciLayout(path))
+
+
+class RealChildren:
+    """Children of this process. `engine.ports.Children`."""
+
+    async def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        on_line: Callable[[Literal["stdout", "stderr"], str], None],
+        timeout: float | None,  # noqa: ASYNC109 (a limit for the child, not for the caller)
+    ) -> Ended:
+        """Run one child to its end."""
+        return await stream(argv, cwd=cwd, env=env, on_line=on_line, timeout=timeout)
+
+
+@contextmanager
+def real_stores(environment: Mapping[str, str]) -> Iterator[RealStores]:
+    """Stores with the user's logins, closed at the end."""
+    with open_stores(environment, insecure=insecure_registries(environment), capture=capture) as registries:
+        yield RealStores(registries)

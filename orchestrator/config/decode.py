@@ -1,0 +1,125 @@
+"""From the text of a `builds.toml` to typed tables, or to everything that keeps it from being one."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import msgspec
+
+from orchestrator.config.findings import Findings, shown
+from orchestrator.config.rules import SecretsInArgs, check_file
+from orchestrator.config.scan import Keys
+from orchestrator.config.schema import FORMAT, BuildFile, IncludedFile
+from orchestrator.config.shapes import fields, kind
+from orchestrator.config.strict import check_strict
+from orchestrator.config.suggest import nearest
+from orchestrator.config.syntax import Tree, decode_bytes, parse
+from orchestrator.config.walk import Walk
+from orchestrator.diagnostics import Diagnostic, KeyPlace, has_errors
+
+__all__ = ["decode", "decode_bytes", "decode_included", "decode_table"]
+
+_ABSENCES: Final = frozenset({"missing-key", "conflicting-keys"})
+
+_FEW: Final = 50
+
+_File = TypeVar("_File", bound=IncludedFile)
+_Table = TypeVar("_Table", bound=msgspec.Struct)
+
+
+def decode(text: str, file: str) -> tuple[BuildFile | None, tuple[Diagnostic, ...]]:
+    """The tables of a `builds.toml` and all findings about them; None where one of these is an error."""
+    return _decode(text, file, BuildFile, None)
+
+
+def decode_included(
+    text: str, file: str, *, secrets_in_args: SecretsInArgs
+) -> tuple[IncludedFile | None, tuple[Diagnostic, ...]]:
+    """As `decode`, for a file that another one includes; what to do about credentials is said in that one."""
+    return _decode(text, file, IncludedFile, secrets_in_args)
+
+
+def decode_table(
+    tree: object, table: type[_Table], file: str, keys: Keys
+) -> tuple[_Table | None, tuple[Diagnostic, ...]]:
+    """One table that stands under `keys`, such as a backend's own, from what the parser made of it."""
+    typed = _convert(tree, table)
+    findings = Findings(file)
+    if typed is None:
+        Walk(findings).run(tree, table, keys)
+    return typed, findings.all()
+
+
+def _decode(
+    text: str, file: str, table: type[_File], secrets_in_args: SecretsInArgs | None
+) -> tuple[_File | None, tuple[Diagnostic, ...]]:
+    with _without_collector():
+        tree, unreadable = parse(text, file)
+        if tree is None:
+            return None, unreadable
+        typed = _convert(tree, table) if tree.get("format") == FORMAT else None
+    walked = Findings(file)
+    walk = Walk(walked)
+    if typed is None:
+        if not _check_format(tree, walked):
+            return None, walked.all()
+        typed = _convert(walk.run({**tree, "format": FORMAT}, table), table)
+    check_strict(tree, text, walked)
+    ruled = Findings(file)
+    if typed is not None:
+        chosen = secrets_in_args or (typed.project.secrets_in_args if isinstance(typed, BuildFile) else "error")
+        check_file(typed, ruled, chosen)
+    everything = (*walked.all(), *_independent(map(walk.original, ruled.all()), walked.all()))
+    return (None if has_errors(everything) else typed), everything
+
+
+def _convert(tree: object, table: type[_Table]) -> _Table | None:
+    try:
+        return msgspec.convert(tree, table)
+    except msgspec.ValidationError:
+        return None
+
+
+def _check_format(tree: Tree, findings: Findings) -> bool:
+    """Whether the rest may be read: nothing is said about the keys of another format, which nobody here knows."""
+    if "format" not in tree:
+        strangers = tuple(key for key in tree if key not in fields(BuildFile))[:_FEW]
+        if nearest("format", strangers) is None:
+            hint = f"add `format = {FORMAT}` as the first line"
+            findings("missing-format", "missing key `format`", findings.key(), hint)
+        return True
+    number, place = tree["format"], findings.value("format")
+    if isinstance(number, bool) or not isinstance(number, int):
+        hint = f"write `format = {FORMAT}`"
+        findings("wrong-type", f"expected the number {FORMAT} for `format`, got {kind(number)}", place, hint)
+    elif number > FORMAT:
+        message = f"format {shown(number, ())} is that of a newer orchestrate: this one reads {FORMAT}"
+        findings("unknown-format", message, place, "upgrade orchestrate")
+        return False
+    elif number < FORMAT:
+        findings("unknown-format", f"there is no format {shown(number, ())}", place, f"write `format = {FORMAT}`")
+    return True
+
+
+def _independent(ruled: Iterable[Diagnostic], walked: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """The findings of rules that no finding about types explains: a misspelled key is not a missing one as well."""
+    tables = {finding.place.keys[:-1] for finding in walked if isinstance(finding.place, KeyPlace)}
+    for finding in ruled:
+        keys = finding.place.keys if isinstance(finding.place, KeyPlace) else ()
+        if finding.code not in _ABSENCES or tables.isdisjoint((keys, keys[:-1])):
+            yield finding
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """No cyclic garbage collection: a tree of 10,000 images has no cycles, and looking for them doubles the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

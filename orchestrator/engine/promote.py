@@ -1,0 +1,41 @@
+"""Puts public tags, and is the only code that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.engine.ports import ImageStore
+from orchestrator.errors import PlanBlockedError, RegistryError
+from orchestrator.oci.digest import Digest
+from orchestrator.oci.manifest import Manifest
+from orchestrator.oci.reference import Repository
+from orchestrator.plan.model import PromoteStep, TagMove
+
+OnPut = Callable[[TagMove, Digest | None], None]
+
+
+def promote(step: PromoteStep, digest: Digest, open_store: Callable[[Repository], ImageStore], on_put: OnPut) -> None:
+    """Put the tags of one step, in order; each is read again just before, and a fixed one is never overwritten.
+
+    Raises:
+        PlanBlockedError: a fixed tag exists with another digest.
+        RegistryError: the registry failed; `on_put` was called for every tag that stands.
+    """
+    manifests: dict[Repository, Manifest] = {}
+    for move in step.moves:
+        repository = move.reference.repository
+        store = open_store(repository)
+        current = store.find(move.reference.tag)
+        if current == digest:
+            on_put(move, current)
+            continue
+        if current is not None and not move.replace:
+            message = f"`{move.reference}` exists as `{current}`, and this release is `{digest}`"
+            raise PlanBlockedError(message, hints=("give it a new version, or replace the tag with `--replace-tags`",))
+        manifest = manifests.get(repository) or store.fetch_manifest(digest)
+        if manifest is None:
+            message = f"`{repository}@{digest}` is gone before it got its tags"
+            raise RegistryError(message, hints=("run `orchestrate build --push` again",))
+        manifests[repository] = manifest
+        store.put_manifest(move.reference.tag, manifest)
+        on_put(move, current)

@@ -1,0 +1,223 @@
+"""Runs the steps of a plan: what is ready runs, what fails takes down only what needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, assert_never
+
+from orchestrator.api.backend import Node
+from orchestrator.api.events import RunFinished, RunStarted, StepFinished, StepStarted, StepState, TagPut
+from orchestrator.engine.actions import Actions
+from orchestrator.engine.invoke import Emit, Invoker
+from orchestrator.engine.load import load_image
+from orchestrator.engine.ports import Children, Stores
+from orchestrator.engine.promote import promote
+from orchestrator.engine.results import Results, StepResult
+from orchestrator.engine.schedule import Schedule
+from orchestrator.engine.solve import SolveFailedError, run_solve
+from orchestrator.errors import OrchestratorError
+from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
+from orchestrator.plan.lower import Lowered, lower_request
+from orchestrator.plan.model import (
+    AssembleStep,
+    CopyStep,
+    GateStep,
+    LoadStep,
+    Plan,
+    PromoteStep,
+    RecordStep,
+    SolveStep,
+    Step,
+    TagMove,
+    VerifyStep,
+)
+from orchestrator.plan.place import ConfiguredBackend
+
+_THREADS: Final = 32
+_INTERRUPTED: Final = 130
+
+
+class Work(Model):
+    """A plan with all that running it takes."""
+
+    plan: Plan
+    lowered: Lowered
+    backends: Mapping[str, ConfiguredBackend]
+    nodes: Mapping[str, tuple[Node, ...]]
+    jobs: int
+
+
+class Engine:
+    """One run of one plan."""
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        root: Path,
+        environment: Mapping[str, str],
+        stores: Stores,
+        children: Children,
+        emit: Emit,
+    ) -> None:
+        self._work = work
+        self._root = root
+        self._environment = environment
+        self._children = children
+        self._emit = emit
+        self._stores = stores
+        self._results = Results()
+        self._actions = Actions(root=root, stores=stores, results=self._results)
+        self._invoker = Invoker(root=root, environment=environment, children=children, results=self._results, emit=emit)
+        self._exit_code = 0
+
+    def remember(self, results: Mapping[str, StepResult]) -> None:
+        """Take over what steps of an earlier run gave, for a plan that holds only the later ones."""
+        for step, result in results.items():
+            self._results.put(step, result)
+
+    async def run(self) -> int:
+        """Run every step that can be run; the exit code is that of the first failure, 0 without one."""
+        plan = self._work.plan
+        slots = {node.name: node.slots for nodes in self._work.nodes.values() for node in nodes}
+        schedule = Schedule(plan.steps, jobs=self._work.jobs, slots=slots)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=_workspace(self._root)))
+        self._emit(RunStarted(run=plan.run, steps=len(plan.steps), time=time.time()))
+        self._exit_code = _INTERRUPTED
+        try:
+            with ThreadPoolExecutor(_THREADS, thread_name_prefix="orchestrate") as threads:
+                asyncio.get_running_loop().set_default_executor(threads)
+                await self._drain(schedule, folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            self._emit(RunFinished(run=plan.run, exit_code=self._exit_code, time=time.time()))
+        return self._exit_code
+
+    async def _drain(self, schedule: Schedule, folder: Path) -> None:
+        exit_code = 0
+        running: dict[asyncio.Task[OrchestratorError | None], Step] = {}
+        async with asyncio.TaskGroup() as group:
+            while not schedule.finished:
+                for step in schedule.take():
+                    running[group.create_task(self._step(step, folder))] = step
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    step, error = running.pop(task), task.result()
+                    if error is None:
+                        schedule.done(step)
+                        continue
+                    exit_code = exit_code or error.exit_code
+                    for skipped, cause in schedule.failed(step):
+                        self._skip(skipped, cause)
+        self._exit_code = exit_code
+
+    async def _step(self, step: Step, folder: Path) -> OrchestratorError | None:
+        """Run one step; an error that a user can understand ends the step, not the run."""
+        started = time.time()
+        self._emit(StepStarted(step=step.id, time=started))
+        try:
+            result = await self._act(step, folder)
+        except OrchestratorError as error:
+            lines = error.lines if isinstance(error, SolveFailedError) else ()
+            self._finish(step, started, StepState.FAILED, message="\n".join((error.message, *lines)), hints=error.hints)
+            return error
+        except asyncio.CancelledError:
+            self._finish(step, started, StepState.CANCELLED)
+            raise
+        self._results.put(step.id, result)
+        self._finish(step, started, StepState.DONE, digest=result.manifest or result.digest)
+        return None
+
+    async def _act(self, step: Step, folder: Path) -> StepResult:
+        match step:
+            case SolveStep():
+                return await self._solve(step, folder)
+            case RecordStep():
+                return await asyncio.to_thread(self._actions.record, step)
+            case AssembleStep():
+                return await asyncio.to_thread(self._actions.assemble, step)
+            case VerifyStep():
+                return await asyncio.to_thread(self._actions.verify, step)
+            case CopyStep():
+                return await asyncio.to_thread(self._actions.copy, step)
+            case PromoteStep():
+                return await self._promote(step)
+            case LoadStep():
+                return await load_image(
+                    step,
+                    store=self._actions.open(step.home),
+                    digest=self._results.digest(step.index),
+                    invoker=self._invoker,
+                    folder=folder / _slug(step.id),
+                )
+            case GateStep():
+                return StepResult()
+            case _:
+                assert_never(step)
+
+    async def _solve(self, step: SolveStep, folder: Path) -> StepResult:
+        return await run_solve(
+            step,
+            request=lower_request(step, self._work.nodes),
+            invocations=self._work.lowered.invocations[step.id],
+            chosen=self._work.backends[step.backend],
+            invoker=self._invoker,
+            folder=folder / _slug(step.id),
+            emit=self._emit,
+        )
+
+    async def _promote(self, step: PromoteStep) -> StepResult:
+        digest = self._results.digest(step.index)
+        loop = asyncio.get_running_loop()
+
+        def on_put(move: TagMove, previous: Digest | None) -> None:
+            event = TagPut(
+                step=step.id, reference=str(move.reference), digest=digest, previous=previous, time=time.time()
+            )
+            loop.call_soon_threadsafe(self._emit, event)
+
+        await asyncio.to_thread(promote, step, digest, self._actions.repository, on_put)
+        return StepResult(digest=digest)
+
+    def _finish(
+        self,
+        step: Step,
+        started: float,
+        state: StepState,
+        *,
+        digest: Digest | None = None,
+        message: str = "",
+        hints: tuple[str, ...] = (),
+    ) -> None:
+        now = time.time()
+        self._emit(
+            StepFinished(
+                step=step.id, state=state, time=now, seconds=now - started, digest=digest, message=message, hints=hints
+            )
+        )
+
+    def _skip(self, step: Step, cause: str) -> None:
+        self._emit(
+            StepFinished(step=step.id, state=StepState.SKIPPED, time=time.time(), seconds=0.0, message=f"needs {cause}")
+        )
+
+
+def _workspace(root: Path) -> Path:
+    """The folder of runs under `.orchestrate`, which git is told to ignore."""
+    workspace = root / ".orchestrate"
+    workspace.mkdir(exist_ok=True)
+    ignore = workspace / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    return workspace
+
+
+def _slug(step: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in step)[:100]

@@ -1,0 +1,67 @@
+"""Runs the invocations of one solve, again where a failure was transient."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from orchestrator.api.backend import FailureKind, LowerRequest, SolveFailure, SolveResult
+from orchestrator.api.events import Retried
+from orchestrator.api.invocation import Invocation, Outcome
+from orchestrator.engine.invoke import Emit, Invoker
+from orchestrator.engine.results import StepResult
+from orchestrator.errors import BuildError
+from orchestrator.plan.model import SolveStep
+from orchestrator.plan.place import ConfiguredBackend
+
+_FIRST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 30.0
+
+
+class SolveFailedError(BuildError):
+    """A solve failed; `lines` are the last lines of the step that did."""
+
+    def __init__(self, failure: SolveFailure) -> None:
+        super().__init__(failure.message)
+        self.lines = failure.lines
+
+
+async def run_solve(
+    step: SolveStep,
+    *,
+    request: LowerRequest,
+    invocations: tuple[Invocation, ...],
+    chosen: ConfiguredBackend,
+    invoker: Invoker,
+    folder: Path,
+    emit: Emit,
+) -> StepResult:
+    """Run one solve.
+
+    Raises:
+        SolveFailedError: it failed, and not (or not any more) in a way that passes.
+    """
+    builders: Mapping[str, str] = {request.node.name: request.node.builder}
+    attempt = 0
+    while True:
+        outcomes: list[Outcome] = []
+        for number, invocation in enumerate(invocations):
+            outcome = await invoker.run(
+                invocation,
+                folder=folder / f"{attempt}-{number}",
+                builders=builders,
+                reader=chosen.backend.reader(invocation),
+            )
+            outcomes.append(outcome)
+            if not outcome.succeeded:
+                break
+        result = chosen.backend.results(request, tuple(outcomes))[step.id]
+        if isinstance(result, SolveResult):
+            return StepResult(digest=result.digest, path=result.path)
+        if result.kind is FailureKind.USER or attempt >= step.solve.retries:
+            raise SolveFailedError(result)
+        attempt += 1
+        emit(Retried(step=step.id, attempt=attempt, message=result.message))
+        await asyncio.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1)))

@@ -1,0 +1,207 @@
+"""What a run came to: a fold of its events over the plan; `result.json` and the table are views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from orchestrator.api.events import Event, RunFinished, RunStarted, StepFinished, StepState, TagPut
+from orchestrator.model import Model
+from orchestrator.plan import stepnames
+from orchestrator.plan.model import Action, LayoutHome, Plan, PlannedImage, PlatformBuild, SolveStep
+
+RESULT_FORMAT = "1.0"
+
+
+class BuildResult(Model):
+    """One platform build: its state, how long its solve took, and the digest of its image manifest."""
+
+    id: str
+    platform: str
+    state: str
+    seconds: float | None
+    digest: str | None
+    node: str | None
+    mode: str | None
+
+
+class TagResult(Model):
+    """A public tag: whether it was put, and what it pointed at before."""
+
+    ref: str
+    moving: bool
+    put: bool
+    previous: str | None
+
+
+class ImageResult(Model):
+    """One image: its state, the digest of its index, where that is, and its tags."""
+
+    name: str
+    state: str
+    digest: str | None
+    home: str
+    platforms: tuple[BuildResult, ...]
+    tags: tuple[TagResult, ...]
+
+
+class StepFailure(Model):
+    """A step that failed: the first line of the message, the lines that the build printed last, and hints."""
+
+    step: str
+    image: str
+    message: str
+    lines: tuple[str, ...]
+    hints: tuple[str, ...]
+
+
+class RunResult(Model):
+    """A whole run. `now` is the time that its templates saw; times are seconds since the epoch."""
+
+    format_version: str
+    project: str
+    run: str
+    destination: str
+    now: str
+    exit_code: int
+    started: float
+    finished: float
+    images: tuple[ImageResult, ...]
+    failures: tuple[StepFailure, ...]
+
+
+def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult:
+    """Fold the events of a run."""
+    ended: dict[str, StepFinished] = {}
+    put: dict[str, TagPut] = {}
+    started = finished = 0.0
+    exit_code = 1
+    for event in events:
+        match event:
+            case RunStarted():
+                started = finished = event.time
+            case StepFinished():
+                ended[event.step] = event
+                finished = event.time
+            case TagPut():
+                put[event.reference] = event
+            case RunFinished():
+                finished, exit_code = event.time, event.exit_code
+            case _:
+                pass
+    solves = {
+        f"{step.image}@{platform}": step.id
+        for step in plan.steps
+        if isinstance(step, SolveStep)
+        for platform in step.solve.platforms
+    }
+    homes = {step.image: step.home for step in plan.steps if isinstance(step, SolveStep)}
+    by_image: dict[str, list[PlatformBuild]] = {}
+    for build in plan.builds:
+        by_image.setdefault(build.image, []).append(build)
+    images = []
+    for image in plan.images:
+        home = homes.get(image.name)
+        shown = f"oci:{home.path}" if isinstance(home, LayoutHome) else str(home.repository) if home else ""
+        builds = tuple(_build(build, ended, solves) for build in by_image.get(image.name, ()))
+        images.append(_image(image, builds, ended, put, shown))
+    return RunResult(
+        format_version=RESULT_FORMAT,
+        project=plan.project,
+        run=plan.run,
+        destination=plan.destination.value,
+        now=now,
+        exit_code=exit_code,
+        started=started,
+        finished=finished,
+        images=tuple(images),
+        failures=tuple(_failures(plan, ended)),
+    )
+
+
+def render_result(result: RunResult) -> bytes:
+    """The bytes of `result.json`."""
+    return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+
+
+def parse_result(content: bytes) -> RunResult:
+    """Read a `result.json`, which is input like any other.
+
+    Raises:
+        ValueError: it is none, or of another format version.
+    """
+    try:
+        result = msgspec.json.decode(content, type=RunResult)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        message = f"not a result of a run: {error}"
+        raise ValueError(message) from error
+    if result.format_version != RESULT_FORMAT:
+        message = f"a result of format {result.format_version}, expected {RESULT_FORMAT}"
+        raise ValueError(message)
+    return result
+
+
+def _build(build: PlatformBuild, ended: Mapping[str, StepFinished], solves: Mapping[str, str]) -> BuildResult:
+    record = ended.get(stepnames.record_id(build.image, build.platform))
+    solve = ended.get(solves.get(build.id, ""))
+    return BuildResult(
+        id=build.id,
+        platform=str(build.platform),
+        state=_state(build, record, solve),
+        seconds=round(solve.seconds, 3) if solve and solve.state is not StepState.SKIPPED else None,
+        digest=record.digest if record and record.state is StepState.DONE else None,
+        node=build.placement.node if build.placement else None,
+        mode=build.placement.mode.value if build.placement else None,
+    )
+
+
+def _state(build: PlatformBuild, record: StepFinished | None, solve: StepFinished | None) -> str:
+    if build.action is Action.BLOCKED:
+        return "blocked"
+    if record is not None and record.state is not StepState.SKIPPED:
+        return "built" if record.state is StepState.DONE else record.state.value
+    if solve is None:
+        return "not built"
+    return solve.state.value if solve.state is not StepState.DONE else "built"
+
+
+def _image(
+    image: PlannedImage,
+    builds: tuple[BuildResult, ...],
+    ended: Mapping[str, StepFinished],
+    put: Mapping[str, TagPut],
+    home: str,
+) -> ImageResult:
+    verified = ended.get(stepnames.verify_id(image.name))
+    done = verified is not None and verified.state is StepState.DONE
+    tags = tuple(
+        TagResult(
+            ref=str(tag.reference),
+            moving=tag.moving,
+            put=str(tag.reference) in put,
+            previous=put[str(tag.reference)].previous if str(tag.reference) in put else tag.current,
+        )
+        for tag in image.tags
+        if tag.reference
+    )
+    released = done and bool(tags) and all(tag.put for tag in tags)
+    state = (
+        "released" if released else "verified" if done else next(iter({b.state for b in builds} - {"built"}), "failed")
+    )
+    return ImageResult(
+        name=image.name,
+        state=state,
+        digest=verified.digest if verified and done else None,
+        home=home,
+        platforms=builds,
+        tags=tags,
+    )
+
+
+def _failures(plan: Plan, ended: Mapping[str, StepFinished]) -> Iterable[StepFailure]:
+    for step in plan.steps:
+        event = ended.get(step.id)
+        if event is not None and event.state is StepState.FAILED:
+            first, *lines = event.message.split("\n")
+            yield StepFailure(step=step.id, image=step.image, message=first, lines=tuple(lines), hints=event.hints)

@@ -1,0 +1,285 @@
+"""`compile_plan`: declarations and facts in, a plan out; a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from orchestrator.api.backend import Emulation
+from orchestrator.config.schema import PlatformTable
+from orchestrator.diagnostics import Diagnostic
+from orchestrator.model import Model
+from orchestrator.oci.platform import Platform
+from orchestrator.oci.reference import Reference
+from orchestrator.plan.edges import DockerfileReader
+from orchestrator.plan.facts import RunFacts
+from orchestrator.plan.graph import Edge, Order, ancestors
+from orchestrator.plan.image import Image, Variant, build_id
+from orchestrator.plan.model import (
+    Action,
+    Destination,
+    Home,
+    LayoutHome,
+    Plan,
+    PlannedImage,
+    PlannedPlacement,
+    PlatformBuild,
+    Reason,
+    RegistryHome,
+)
+from orchestrator.plan.place import ConfiguredBackend, EmulationRules, choose_backend, place_build
+from orchestrator.plan.release import ReleaseRules, planned_tags
+from orchestrator.plan.steps import PlacedVariant, ReadyImage, plan_steps
+from orchestrator.plan.wire import Wirer
+
+
+class Scope(Model):
+    """What the user asked for: `selection` in any order, already resolved to names.
+
+    `backend` is the default one; `backend_by_name`: somebody wrote its name, it was not found by itself.
+    """
+
+    destination: Destination
+    selection: tuple[str, ...]
+    with_parents: bool = True
+    platforms: tuple[Platform, ...] = ()
+    layout_folder: str = ".orchestrate/oci"
+    backend: str = "qemu"
+    backend_by_name: bool = False
+    rules: ReleaseRules = ReleaseRules()
+
+
+class Declared(Model):
+    """What the project declares, resolved: images, their edges and order, and who reads their Dockerfiles."""
+
+    project: str
+    images: tuple[Image, ...]
+    edges: tuple[Edge, ...]
+    order: Order
+    platforms: Mapping[str, PlatformTable]
+
+
+def selected_images(declared: Declared, scope: Scope) -> tuple[Image, ...]:
+    """The images of this plan, parents first, each with the platforms that were asked for."""
+    wanted = ancestors(scope.selection, declared.order) if scope.with_parents else frozenset(scope.selection)
+    by_name = {image.name: image for image in declared.images}
+    return tuple(_narrowed(declared, scope, by_name, wanted))
+
+
+def _narrowed(
+    declared: Declared, scope: Scope, by_name: Mapping[str, Image], wanted: frozenset[str]
+) -> Iterator[Image]:
+    needed = _needed_platforms(declared, scope, wanted)
+    for name in declared.order.in_order():
+        image = by_name[name]
+        if name not in wanted:
+            continue
+        if not scope.platforms:
+            yield image
+            continue
+        variants = tuple(variant for variant in image.variants if variant.platform in needed[name])
+        if variants:
+            yield msgspec.structs.replace(image, variants=variants)
+
+
+def _needed_platforms(declared: Declared, scope: Scope, wanted: frozenset[str]) -> dict[str, set[Platform]]:
+    """The platforms asked for, and where one platform's data serves all, that one as well."""
+    needed = {name: set(scope.platforms) for name in wanted}
+    for edge in declared.edges:
+        if edge.child in wanted and edge.platform and edge.parent in needed:
+            needed[edge.parent].add(edge.platform)
+    # what its parents need for it, they need of theirs: children first
+    parents = {name: declared.order.parents[name] for name in wanted}
+    for name in reversed(declared.order.in_order()):
+        for parent in parents.get(name, ()):
+            if parent in needed:
+                needed[parent] |= needed[name]
+    return needed
+
+
+def compile_plan(
+    declared: Declared,
+    scope: Scope,
+    facts: RunFacts,
+    backends: Mapping[str, ConfiguredBackend],
+    reader: DockerfileReader,
+) -> Plan:
+    """The plan; what stands in its way is in its diagnostics."""
+    compiler = _Compiler(declared, scope, facts, backends, reader)
+    return compiler.compile()
+
+
+class _Compiler:
+    """Holds what every part of one compilation looks at."""
+
+    def __init__(
+        self,
+        declared: Declared,
+        scope: Scope,
+        facts: RunFacts,
+        backends: Mapping[str, ConfiguredBackend],
+        reader: DockerfileReader,
+    ) -> None:
+        self._declared = declared
+        self._scope = scope
+        self._facts = facts
+        self._backends = backends
+        self._reader = reader
+        self._rules = EmulationRules(declared.platforms)
+        self._images = selected_images(declared, scope)
+        self._found: list[Diagnostic] = []
+        self._edges: dict[str, list[Edge]] = {}
+        for edge in declared.edges:
+            self._edges.setdefault(edge.child, []).append(edge)
+
+    def compile(self) -> Plan:
+        scope = self._scope
+        waves = self._waves()
+        homes = {image.name: self._home(image) for image in self._images}
+        wirer = Wirer(homes, self._published(homes), policies=self._with_policies())
+        planned: list[PlannedImage] = []
+        builds: list[PlatformBuild] = []
+        ready: list[ReadyImage] = []
+        for image in self._images:
+            wave = waves[image.name]
+            tags, found = planned_tags(image, self._facts.tags, scope.rules, publishing=scope.destination)
+            self._found += found
+            placements = self._place(image)
+            builds += self._builds(image, placements, wave)
+            complete = all(placements.values())
+            edges = tuple(self._edges.get(image.name, ()))
+            planned.append(
+                PlannedImage(
+                    name=image.name, wave=wave, action=Action.BUILD if complete else Action.BLOCKED,
+                    platforms=image.platforms, publish=image.publish, repository=image.repository, tags=tags,
+                    edges=edges, version=image.version, description=image.description, test=image.test,
+                )
+            )  # fmt: skip
+            variants = tuple(self._wired(image, variant, placements, edges, wirer) for variant in image.variants)
+            if complete:
+                ready.append(
+                    ReadyImage(
+                        image=image, home=homes[image.name], tags=tags,
+                        variants=tuple(variant for variant in variants if variant),
+                        parents=self._parents(image.name, homes), data_parents=self._data_parents(edges, homes),
+                    )
+                )  # fmt: skip
+        run, steps = plan_steps(
+            tuple(ready),
+            destination=scope.destination,
+            host=self._facts.host,
+            replace_tags=scope.rules.replace_tags,
+        )
+        used = {build.placement.backend for build in builds if build.placement}
+        return Plan(
+            project=self._declared.project,
+            destination=scope.destination,
+            run=run,
+            images=tuple(planned),
+            builds=tuple(builds),
+            steps=steps,
+            diagnostics=tuple(self._found),
+            backends=tuple(sorted(used)),
+        )
+
+    def _waves(self) -> dict[str, int]:
+        """Waves among the selected images only."""
+        waves: dict[str, int] = {}
+        for image in self._images:
+            parents = (waves[name] for name in self._declared.order.parents[image.name] if name in waves)
+            waves[image.name] = 1 + max(parents, default=0)
+        return waves
+
+    def _home(self, image: Image) -> Home:
+        if self._scope.destination.uses_registry and image.repository:
+            return RegistryHome(repository=image.repository)
+        return LayoutHome(path=f"{self._scope.layout_folder}/{image.name}")
+
+    def _published(self, homes: Mapping[str, Home]) -> dict[str, Reference]:
+        """What stands in registries of images that are not in this plan."""
+        published: dict[str, Reference] = {}
+        for image in self._declared.images:
+            for tag in image.tags if image.name not in homes else ():
+                state = self._facts.tags.get(str(tag.reference)) if tag.reference else None
+                if tag.reference and state and state.digest:
+                    published.setdefault(image.name, tag.reference.repository.at(state.digest))
+        return published
+
+    def _with_policies(self) -> frozenset[str]:
+        names = set()
+        for image in self._images:
+            chosen = self._backends.get(image.backend or self._scope.backend)
+            if chosen and chosen.capabilities.source_policy:
+                names.add(image.name)
+        return frozenset(names)
+
+    def _place(self, image: Image) -> dict[Platform, PlannedPlacement | None]:
+        chosen = choose_backend(image, self._scope.backend, self._backends)
+        if isinstance(chosen, Diagnostic):
+            self._found.append(chosen)
+            return dict.fromkeys(image.platforms)
+        nodes = self._facts.nodes.get(chosen.name, ())
+        by_name = image.backend is not None or self._scope.backend_by_name
+        unless_said = Emulation.ALLOW if by_name and chosen.capabilities.emulation else Emulation.FORBID
+        placements: dict[Platform, PlannedPlacement | None] = {}
+        for platform in image.platforms:
+            placements[platform], found = place_build(
+                image,
+                platform,
+                chosen=chosen,
+                nodes=nodes,
+                rule=self._rules.of(platform, unless_said=unless_said),
+                host=self._facts.host,
+            )
+            self._found += found
+        return placements
+
+    def _builds(
+        self, image: Image, placements: Mapping[Platform, PlannedPlacement | None], wave: int
+    ) -> Iterator[PlatformBuild]:
+        edges = self._edges.get(image.name, ())
+        selected = {image.name for image in self._images}
+        for platform, placement in placements.items():
+            needs = dict.fromkeys(
+                build_id(edge.parent, edge.platform or platform)
+                for edge in edges
+                if edge.parent in selected and edge.kind.carries_data and platform in edge.platforms
+            )
+            yield PlatformBuild(
+                id=build_id(image.name, platform),
+                image=image.name,
+                platform=platform,
+                wave=wave,
+                needs=tuple(needs),
+                action=Action.BUILD if placement else Action.BLOCKED,
+                reasons=(_reason(placement),),
+                placement=placement,
+            )
+
+    def _wired(
+        self,
+        image: Image,
+        variant: Variant,
+        placements: Mapping[Platform, PlannedPlacement | None],
+        edges: tuple[Edge, ...],
+        wirer: Wirer,
+    ) -> PlacedVariant | None:
+        wiring = wirer.wire(image, variant, edges, self._reader.uses(variant))
+        self._found += [finding for finding in wiring.found if finding not in self._found]
+        placement = placements[variant.platform]
+        return PlacedVariant(variant=variant, placement=placement, wiring=wiring) if placement else None
+
+    def _parents(self, name: str, homes: Mapping[str, Home]) -> tuple[str, ...]:
+        return tuple(parent for parent in self._declared.order.parents[name] if parent in homes)
+
+    @staticmethod
+    def _data_parents(edges: tuple[Edge, ...], homes: Mapping[str, Home]) -> tuple[str, ...]:
+        found = (edge.parent for edge in edges if edge.kind.carries_data and not edge.platform)
+        return tuple(dict.fromkeys(parent for parent in found if parent in homes))
+
+
+def _reason(placement: PlannedPlacement | None) -> Reason:
+    if placement is None:
+        return Reason(code="blocked", message="no node may build it")
+    return Reason(code="new", message="nothing built before is remembered")

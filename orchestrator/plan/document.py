@@ -1,0 +1,294 @@
+"""A plan as JSON: the same bytes for the same inputs, with a JSON Schema made from these classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from orchestrator.api.backend import Refusal
+from orchestrator.api.invocation import Invocation, render_word
+from orchestrator.diagnostics import Diagnostic, Severity, Span
+from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
+from orchestrator.plan.image import PlatformTest
+from orchestrator.plan.lower import Lowered
+from orchestrator.plan.model import (
+    FORMAT_VERSION,
+    Plan,
+    PlannedImage,
+    PlatformBuild,
+    PromoteStep,
+    SolveStep,
+    Step,
+)
+
+SCHEMA_ID: Final = "https://orchestrate-builds.dev/schema/plan-1.0.json"
+
+
+class TagDocument(Model):
+    """A public tag."""
+
+    ref: Annotated[str, Meta(description="The reference; without a registry only `name:tag`.")]
+    moving: Annotated[bool, Meta(description="Whether it may be moved from one digest to another.")]
+    current: Annotated[str | None, Meta(description="The digest that it points at now, as far as is known.")]
+
+
+class EdgeDocument(Model):
+    """What an image needs, and where that is written."""
+
+    image: str
+    kind: Annotated[str, Meta(description="`contexts`, `needs`, `FROM`, `COPY --from` or `RUN --mount`.")]
+    place: Annotated[str | None, Meta(description="`file:line:column`.")]
+
+
+class TestDocument(Model):
+    """A command that must succeed in the image."""
+
+    run: tuple[str, ...]
+    platforms: tuple[str, ...]
+
+
+class ImageDocument(Model):
+    """One image."""
+
+    name: str
+    repository: str | None
+    action: str
+    wave: int
+    platforms: tuple[str, ...]
+    publish: bool
+    version: str | None
+    tags: tuple[TagDocument, ...]
+    edges: tuple[EdgeDocument, ...]
+    test: TestDocument | None
+
+
+class ReasonDocument(Model):
+    """Why; `code` is from a closed list."""
+
+    code: str
+    message: str
+
+
+class PlacementDocument(Model):
+    """Where a platform build runs."""
+
+    backend: str
+    node: str
+    mode: Literal["native", "emulated"]
+    provisional: Annotated[bool, Meta(description="No engine was asked; this is what the configuration says.")]
+
+
+class BuildDocument(Model):
+    """One platform build."""
+
+    id: Annotated[str, Meta(description="`image@platform`.")]
+    image: str
+    platform: str
+    wave: int
+    needs: tuple[str, ...]
+    action: str
+    reasons: tuple[ReasonDocument, ...]
+    placement: PlacementDocument | None
+
+
+class StepDocument(Model):
+    """One step. `argv` has a list of words for each child; what only the run can know stands in angle brackets."""
+
+    id: str
+    kind: str
+    image: str
+    needs: tuple[str, ...]
+    argv: tuple[tuple[str, ...], ...] = ()
+    environment: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    because: str = ""
+    refusal: str = ""
+
+
+class DiagnosticDocument(Model):
+    """A finding."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    message: str
+    file: str | None
+    line: int | None
+    column: int | None
+    subject: str | None
+    hints: tuple[str, ...]
+
+
+class SummaryDocument(Model):
+    """Counts."""
+
+    images: int
+    builds: int
+    build: int
+    blocked: int
+    emulated: int
+    tags: int
+    moving_tags: int
+    waves: int
+    errors: int
+    warnings: int
+
+
+class PlanDocument(Model):
+    """A plan."""
+
+    format_version: str
+    project: str
+    destination: Literal["oci", "load", "stage", "push"]
+    run: Annotated[str, Meta(description="The id under which its results get private names.")]
+    blocked: bool
+    images: tuple[ImageDocument, ...]
+    builds: tuple[BuildDocument, ...]
+    steps: tuple[StepDocument, ...]
+    diagnostics: tuple[DiagnosticDocument, ...]
+    summary: SummaryDocument
+
+
+def build_document(plan: Plan, lowered: Lowered, diagnostics: tuple[Diagnostic, ...]) -> PlanDocument:
+    """The document of a plan; `diagnostics` are all findings of the command, with their places resolved."""
+    return PlanDocument(
+        format_version=FORMAT_VERSION,
+        project=plan.project,
+        destination=plan.destination.value,
+        run=plan.run,
+        blocked=plan.blocked,
+        images=tuple(_image(image) for image in plan.images),
+        builds=tuple(_build(build) for build in plan.builds),
+        steps=tuple(_step(step, lowered.invocations, lowered.refusals) for step in plan.steps),
+        diagnostics=tuple(map(diagnostic_document, diagnostics)),
+        summary=summarise(plan, diagnostics),
+    )
+
+
+def render_document(document: PlanDocument) -> bytes:
+    """The bytes of `--format json`, indented by two, ending in a newline."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def plan_schema() -> dict[str, object]:
+    """The JSON Schema of the document."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        **msgspec.json.schema(PlanDocument),
+    }
+
+
+def summarise(plan: Plan, diagnostics: tuple[Diagnostic, ...]) -> SummaryDocument:
+    """What the last line counts."""
+    actions = Counter(build.action.value for build in plan.builds)
+    severities = Counter(diagnostic.severity for diagnostic in diagnostics)
+    tags = [tag for image in plan.images if image.publish for tag in image.tags]
+    return SummaryDocument(
+        images=len(plan.images),
+        builds=len(plan.builds),
+        build=actions["build"],
+        blocked=actions["blocked"],
+        emulated=sum(1 for build in plan.builds if build.placement and build.placement.mode.value == "emulated"),
+        tags=len(tags),
+        moving_tags=sum(tag.moving for tag in tags),
+        waves=max((image.wave for image in plan.images), default=0),
+        errors=severities[Severity.ERROR],
+        warnings=severities[Severity.WARNING],
+    )
+
+
+def diagnostic_document(diagnostic: Diagnostic) -> DiagnosticDocument:
+    """A finding as JSON."""
+    span = diagnostic.place if isinstance(diagnostic.place, Span) else None
+    return DiagnosticDocument(
+        code=diagnostic.code,
+        severity=diagnostic.severity.value,
+        message=diagnostic.message,
+        file=span.file if span else None,
+        line=span.line if span else None,
+        column=span.column if span else None,
+        subject=diagnostic.subject,
+        hints=diagnostic.hints,
+    )
+
+
+def _image(image: PlannedImage) -> ImageDocument:
+    return ImageDocument(
+        name=image.name,
+        repository=str(image.repository) if image.repository else None,
+        action=image.action.value,
+        wave=image.wave,
+        platforms=tuple(map(str, image.platforms)),
+        publish=image.publish,
+        version=image.version,
+        tags=tuple(
+            TagDocument(
+                ref=str(tag.reference) if tag.reference else f"{image.name}:{tag.name}",
+                moving=tag.moving,
+                current=_text(tag.current),
+            )
+            for tag in image.tags
+        ),
+        edges=tuple(
+            EdgeDocument(image=edge.parent, kind=edge.kind.value, place=render_place(edge.place))
+            for edge in image.edges
+        ),
+        test=_test(image.test),
+    )
+
+
+def render_place(place: object) -> str | None:
+    """`file:line:column` of a resolved place."""
+    return f"{place.file}:{place.line}:{place.column}" if isinstance(place, Span) else None
+
+
+def _test(test: PlatformTest | None) -> TestDocument | None:
+    return TestDocument(run=test.run, platforms=tuple(map(str, test.platforms))) if test else None
+
+
+def _text(digest: Digest | None) -> str | None:
+    return digest
+
+
+def _build(build: PlatformBuild) -> BuildDocument:
+    placement = build.placement
+    return BuildDocument(
+        id=build.id,
+        image=build.image,
+        platform=str(build.platform),
+        wave=build.wave,
+        needs=build.needs,
+        action=build.action.value,
+        reasons=tuple(ReasonDocument(code=reason.code, message=reason.message) for reason in build.reasons),
+        placement=PlacementDocument(
+            backend=placement.backend,
+            node=placement.node,
+            mode=placement.mode.value,
+            provisional=placement.provisional,
+        )
+        if placement
+        else None,
+    )
+
+
+def _step(
+    step: Step, invocations: Mapping[str, tuple[Invocation, ...]], refusals: Mapping[str, Refusal]
+) -> StepDocument:
+    children = invocations.get(step.id, ())
+    refusal = refusals.get(step.id)
+    return StepDocument(
+        id=step.id,
+        kind=str(step.__struct_config__.tag),
+        image=step.image,
+        needs=step.needs,
+        argv=tuple(tuple(map(render_word, child.argv)) for child in children),
+        environment=tuple(f"{name}={render_word(word)}" for child in children for name, word in child.environment),
+        tags=tuple(str(move.reference) for move in step.moves) if isinstance(step, PromoteStep) else (),
+        because=step.because if isinstance(step, SolveStep) else "",
+        refusal=refusal.message if refusal else "",
+    )

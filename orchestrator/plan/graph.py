@@ -1,0 +1,107 @@
+"""Which image needs which, and in what order: the one module that knows networkx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from orchestrator.diagnostics import Diagnostic, Place
+from orchestrator.model import Model
+from orchestrator.oci.platform import Platform
+
+
+class EdgeKind(Enum):
+    """Where an edge comes from."""
+
+    CONTEXT = "contexts"
+    NEEDS = "needs"
+    FROM = "FROM"
+    COPY = "COPY --from"
+    MOUNT = "RUN --mount"
+
+    @property
+    def carries_data(self) -> bool:
+        """Whether the child is built from the parent, rather than only after it."""
+        return self is not EdgeKind.NEEDS
+
+
+class Edge(Model):
+    """`child` needs `parent`.
+
+    `name` is the named context that hands the parent over, `source` the reference that the Dockerfile pulls,
+    `stage` the line of a stage that has the same name. `platform` is set where one platform's data serves all.
+    `platforms` are those of the child to which the edge applies.
+    """
+
+    parent: str
+    child: str
+    kind: EdgeKind
+    place: Place
+    platforms: tuple[Platform, ...]
+    name: str = ""
+    source: str = ""
+    stage: Place | None = None
+    platform: Platform | None = None
+
+
+class Order(Model):
+    """The order of images: waves of names, each wave after the one before, ties in the order of declaration."""
+
+    waves: tuple[tuple[str, ...], ...]
+    parents: Mapping[str, tuple[str, ...]]
+
+    def wave_of(self) -> Mapping[str, int]:
+        """The 1-based wave of every image."""
+        return {name: number for number, wave in enumerate(self.waves, 1) for name in wave}
+
+    def in_order(self) -> tuple[str, ...]:
+        """All names, parents first."""
+        return tuple(name for wave in self.waves for name in wave)
+
+
+def order_images(names: tuple[str, ...], edges: tuple[Edge, ...]) -> Order | Diagnostic:
+    """Order the images; a cycle is a finding that shows the path it is."""
+    import networkx as nx  # noqa: PLC0415 (0.2 s to import; nobody pays it for --help)
+
+    position = {name: number for number, name in enumerate(names)}
+    graph: nx.DiGraph[str] = nx.DiGraph()  # type: ignore[explicit-any]  # the stubs' own default
+    graph.add_nodes_from(names)
+    graph.add_edges_from((edge.parent, edge.child) for edge in edges)
+    try:
+        waves = tuple(tuple(sorted(wave, key=position.__getitem__)) for wave in nx.topological_generations(graph))
+    except nx.NetworkXUnfeasible:
+        cycle = [parent for parent, _ in nx.find_cycle(graph)]
+        return _cycle_diagnostic(tuple(cycle), edges)
+    parents = {name: tuple(sorted(graph.predecessors(name), key=position.__getitem__)) for name in names}
+    return Order(waves=waves, parents=parents)
+
+
+def ancestors(names: tuple[str, ...], order: Order) -> frozenset[str]:
+    """These images and all that they need."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += order.parents[name]
+    return frozenset(found)
+
+
+def _cycle_diagnostic(cycle: tuple[str, ...], edges: tuple[Edge, ...]) -> Diagnostic:
+    """A cycle, told from the child's side: `a needs b needs a`, with the place of every edge."""
+    start = cycle.index(min(cycle))
+    path = (*cycle[start:], *cycle[:start])
+    steps = []
+    for parent, child in zip(path, (*path[1:], path[0]), strict=True):
+        steps.append(next(edge for edge in edges if (edge.parent, edge.child) == (parent, child)))
+    shown = " -> ".join((*path, path[0]))
+    kinds = ", ".join(f"`{edge.child}` takes `{edge.parent}` ({edge.kind.value})" for edge in steps)
+    return Diagnostic(
+        code="cycle",
+        message=f"images need each other in a circle: {shown}",
+        place=steps[0].place,
+        subject=path[0],
+        related=tuple(edge.place for edge in steps[1:]),
+        hints=(f"{kinds}; drop one of these, or set `infer = false` where an edge was inferred wrongly",),
+    )

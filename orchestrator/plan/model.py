@@ -1,0 +1,231 @@
+"""`Plan`: what would happen, why, and what becomes public; a value from which the engine runs and commands print."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeAlias
+
+from orchestrator.api.backend import Mode
+from orchestrator.api.invocation import StepId
+from orchestrator.api.solve import Solve
+from orchestrator.diagnostics import Diagnostic, Severity
+from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
+from orchestrator.oci.platform import Platform
+from orchestrator.oci.reference import Reference, Repository
+from orchestrator.plan.graph import Edge
+from orchestrator.plan.image import PlatformTest
+
+FORMAT_VERSION = "1.0"
+
+
+class Destination(Enum):
+    """How far the results go: a folder, this machine's Docker, private names in registries, public tags."""
+
+    LAYOUT = "oci"
+    LOAD = "load"
+    STAGE = "stage"
+    PUSH = "push"
+
+    @property
+    def uses_registry(self) -> bool:
+        """Whether results go to registries at all."""
+        return self in {Destination.STAGE, Destination.PUSH}
+
+
+class Action(Enum):
+    """What happens to a platform build or an image."""
+
+    BUILD = "build"
+    BLOCKED = "blocked"
+
+
+class Reason(Model):
+    """Why; `code` is from the closed list in docs/reference/plan.md."""
+
+    code: str
+    message: str
+
+
+class PlannedPlacement(Model):
+    """Where a platform build runs, and how. `provisional`: no engine was asked."""
+
+    backend: str
+    node: str
+    mode: Mode
+    provisional: bool = False
+
+
+class PlatformBuild(Model):
+    """One image for one platform."""
+
+    id: str
+    image: str
+    platform: Platform
+    wave: int
+    needs: tuple[str, ...]
+    action: Action
+    reasons: tuple[Reason, ...]
+    placement: PlannedPlacement | None = None
+
+
+class PlannedTag(Model):
+    """A public tag: what it points at now (`current`), if that is known. `unknown` says why it is not."""
+
+    name: str
+    moving: bool
+    reference: Reference | None = None
+    current: Digest | None = None
+    unknown: str = ""
+
+
+class PlannedImage(Model):
+    """One image of the plan."""
+
+    name: str
+    wave: int
+    action: Action
+    platforms: tuple[Platform, ...]
+    publish: bool
+    repository: Repository | None = None
+    tags: tuple[PlannedTag, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    version: str | None = None
+    description: str = ""
+    test: PlatformTest | None = None
+
+
+class LayoutHome(Model, tag="layout"):
+    """An OCI layout on disk, relative to the repository root."""
+
+    path: str
+
+
+class RegistryHome(Model, tag="registry"):
+    """A repository in a registry."""
+
+    repository: Repository
+
+
+Home: TypeAlias = LayoutHome | RegistryHome
+"""Where the results of an image are kept until they are public."""
+
+
+class SolveStep(Model, tag="solve"):
+    """Build some platforms. `because` says why an image needs more than one solve."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    solve: Solve
+    backend: str
+    node: str
+    home: Home
+    because: str = ""
+
+
+class RecordStep(Model, tag="record"):
+    """Cut one platform out of what a solve gave, and put it under its private name; in a layout it has none."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    solve: StepId
+    platform: Platform
+    home: Home
+    tag: str
+
+
+class AssembleStep(Model, tag="assemble"):
+    """Make the one canonical index of the recorded platforms."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    parts: tuple[StepId, ...]
+    home: Home
+    annotations: tuple[tuple[str, str], ...] = ()
+
+
+class VerifyStep(Model, tag="verify"):
+    """Read the index back, hold it against what is declared, and only then put its private name."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    index: StepId
+    platforms: tuple[Platform, ...]
+    home: Home
+    tag: str
+
+
+class CopyStep(Model, tag="copy"):
+    """Copy a verified index to another repository, children first, under no public tag."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    index: StepId
+    home: Home
+    target: Repository
+    tag: str
+
+
+class GateStep(Model, tag="gate"):
+    """Nothing but an order: all that it needs comes before all that needs it."""
+
+    id: StepId
+    needs: tuple[StepId, ...]
+    image: str = ""
+
+
+class TagMove(Model):
+    """A tag to put. `expected` is what the plan saw there."""
+
+    reference: Reference
+    moving: bool
+    replace: bool
+    expected: Digest | None = None
+
+
+class PromoteStep(Model, tag="promote"):
+    """Put public tags; nothing else ever does."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    index: StepId
+    moves: tuple[TagMove, ...]
+
+
+class LoadStep(Model, tag="load"):
+    """Load this machine's platform into Docker."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    index: StepId
+    platform: Platform
+    home: LayoutHome
+    names: tuple[str, ...]
+
+
+Step: TypeAlias = SolveStep | RecordStep | AssembleStep | VerifyStep | CopyStep | GateStep | PromoteStep | LoadStep
+
+
+class Plan(Model):
+    """Everything that would happen. `run` is a function of it: the same plan has the same id on every machine."""
+
+    project: str
+    destination: Destination
+    run: str
+    images: tuple[PlannedImage, ...]
+    builds: tuple[PlatformBuild, ...]
+    steps: tuple[Step, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    backends: tuple[str, ...] = ()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something in it cannot be executed."""
+        return any(finding.severity is Severity.ERROR for finding in self.diagnostics)

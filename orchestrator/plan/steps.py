@@ -1,0 +1,262 @@
+"""The DAG of steps of a plan: solve -> record -> assemble -> verify -> copy -> gate -> promote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from orchestrator.api.invocation import DigestOf, late_values
+from orchestrator.api.solve import LayoutOutput, Output, PushOutput, Solve
+from orchestrator.model import Model
+from orchestrator.oci.platform import Platform
+from orchestrator.oci.reference import Reference, Repository
+from orchestrator.plan import names, stepnames
+from orchestrator.plan.image import Image, Variant
+from orchestrator.plan.model import (
+    AssembleStep,
+    CopyStep,
+    Destination,
+    GateStep,
+    Home,
+    LayoutHome,
+    LoadStep,
+    PlannedPlacement,
+    PlannedTag,
+    PromoteStep,
+    RecordStep,
+    RegistryHome,
+    SolveStep,
+    Step,
+    TagMove,
+    VerifyStep,
+)
+from orchestrator.plan.wire import Wiring
+
+
+class PlacedVariant(Model):
+    """A variant with its place and its wiring."""
+
+    variant: Variant
+    placement: PlannedPlacement
+    wiring: Wiring
+
+
+class ReadyImage(Model):
+    """An image of which every selected platform has a place."""
+
+    image: Image
+    variants: tuple[PlacedVariant, ...]
+    home: Home
+    parents: tuple[str, ...]
+    data_parents: tuple[str, ...]
+    tags: tuple[PlannedTag, ...]
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """The platforms of this plan."""
+        return tuple(placed.variant.platform for placed in self.variants)
+
+
+def plan_steps(
+    images: tuple[ReadyImage, ...], *, destination: Destination, host: Platform, replace_tags: bool
+) -> tuple[str, tuple[Step, ...]]:
+    """The run id and all steps, parents first."""
+    groups = {ready.image.name: tuple(_group(ready)) for ready in images}
+    run = names.run_id(msgspec.json.encode([[part for group in groups[name] for part in group] for name in groups]))
+    steps: list[Step] = []
+    for ready in images:
+        steps += _image_steps(ready, groups[ready.image.name], run)
+    if destination is Destination.PUSH:
+        steps += _release_steps(images, run, replace_tags=replace_tags)
+    if destination is Destination.LOAD:
+        steps += [step for ready in images for step in _load_steps(ready, host)]
+    return run, tuple(steps)
+
+
+def _group(ready: ReadyImage) -> Iterator[tuple[PlacedVariant, ...]]:
+    """Variants whose requests are equal but for the platform, together; in the order of declaration."""
+    groups: list[list[PlacedVariant]] = []
+    for placed in ready.variants:
+        group = next((group for group in groups if _alike(group[0], placed)), None)
+        if group is None:
+            groups.append([placed])
+        else:
+            group.append(placed)
+    return (tuple(group) for group in groups)
+
+
+def _alike(one: PlacedVariant, other: PlacedVariant) -> bool:
+    return (
+        one.placement.node == other.placement.node
+        and (one.variant.options is other.variant.options or one.variant.options == other.variant.options)
+        and one.wiring.contexts == other.wiring.contexts
+        and one.wiring.pins == other.wiring.pins
+    )
+
+
+def _difference(one: PlacedVariant, other: PlacedVariant) -> str:
+    """Why two platforms of one image cannot share a solve."""
+    if one.placement.node != other.placement.node:
+        return "its platforms are built on different nodes"
+    names_ = (
+        field
+        for field in one.variant.options.__struct_fields__
+        if getattr(one.variant.options, field) != getattr(other.variant.options, field)
+    )
+    return f"its platforms differ in {', '.join(f'`{name}`' for name in names_) or '`contexts`'}"
+
+
+def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...], run: str) -> Iterator[Step]:
+    image = ready.image
+    because = _difference(groups[0][0], groups[1][0]) if len(groups) > 1 else ""
+    records: dict[Platform, RecordStep] = {}
+    for group in groups:
+        step = _solve_step(ready, group, run, whole=len(groups) == 1, because=because)
+        yield step
+        for placed in group:
+            platform = placed.variant.platform
+            records[platform] = RecordStep(
+                id=stepnames.record_id(image.name, platform),
+                image=image.name,
+                needs=(step.id,),
+                solve=step.id,
+                platform=platform,
+                home=ready.home,
+                tag=names.record_tag(run, image.name, platform) if isinstance(ready.home, RegistryHome) else "",
+            )
+    yield from records.values()
+    parts = tuple(records[platform].id for platform in ready.platforms)
+    yield AssembleStep(
+        id=stepnames.assemble_id(image.name),
+        image=image.name,
+        needs=parts,
+        parts=parts,
+        home=ready.home,
+        annotations=image.annotations,
+    )
+    yield VerifyStep(
+        id=stepnames.verify_id(image.name),
+        image=image.name,
+        needs=(stepnames.assemble_id(image.name),),
+        index=stepnames.assemble_id(image.name),
+        platforms=ready.platforms,
+        home=ready.home,
+        tag=names.final_tag(run, image.name) if isinstance(ready.home, RegistryHome) else _layout_name(ready),
+    )
+
+
+def _layout_name(ready: ReadyImage) -> str:
+    """The name of the one root of a layout: the first tag."""
+    return ready.tags[0].name if ready.tags else "latest"
+
+
+def _solve_step(
+    ready: ReadyImage, group: tuple[PlacedVariant, ...], run: str, *, whole: bool, because: str
+) -> SolveStep:
+    image, first = ready.image, group[0]
+    platforms = tuple(placed.variant.platform for placed in group)
+    step_id = stepnames.solve_id(image.name, platforms, whole=whole)
+    data = {stepnames.assemble_id(parent) for parent in ready.data_parents}
+    words = (*(context.value for context in first.wiring.contexts), *(pin.value for pin in first.wiring.pins))
+    late = (value for word in words for value in late_values(word))
+    single = {value.step for value in late if isinstance(value, DigestOf)} - data
+    order = {stepnames.assemble_id(parent) for parent in ready.parents} - data
+    return SolveStep(
+        id=step_id,
+        image=image.name,
+        needs=tuple(sorted(data | single | order)),
+        backend=first.placement.backend,
+        node=first.placement.node,
+        home=ready.home,
+        because=because,
+        solve=Solve(
+            id=step_id,
+            image=image.name,
+            platforms=platforms,
+            options=first.variant.options,
+            output=_output(ready.home, step_id, image.name, run),
+            contexts=first.wiring.contexts,
+            pins=first.wiring.pins,
+            timeout=image.timeout,
+            retries=image.retries,
+        ),
+    )
+
+
+def _output(home: Home, step: str, image: str, run: str) -> Output:
+    match home:
+        case LayoutHome():
+            return LayoutOutput(name="layout")
+        case RegistryHome(repository=repository):
+            return PushOutput(reference=repository.tag(names.solve_tag(run, step, image)))
+
+
+def _release_steps(images: tuple[ReadyImage, ...], run: str, *, replace_tags: bool) -> Iterator[Step]:
+    before_gate = [stepnames.verify_id(ready.image.name) for ready in images]
+    public = [ready for ready in images if ready.image.publish]
+    for ready in public:
+        for step in _copy_steps(ready, run):
+            before_gate.append(step.id)
+            yield step
+    yield GateStep(id=stepnames.GATE, needs=tuple(before_gate))
+    fixed = [_promote_step(ready, public, moving=False, replace=replace_tags) for ready in public]
+    yield from fixed
+    yield GateStep(id=stepnames.MOVING_GATE, needs=(stepnames.GATE, *(step.id for step in fixed)))
+    for ready in public:
+        yield _promote_step(ready, public, moving=True, replace=True)
+
+
+def _copy_steps(ready: ReadyImage, run: str) -> Iterator[CopyStep]:
+    image, home = ready.image, ready.home
+    targets: dict[Repository, None] = {}
+    for tag in ready.tags:
+        if tag.reference and isinstance(home, RegistryHome) and tag.reference.repository != home.repository:
+            targets[tag.reference.repository] = None
+    for target in targets:
+        yield CopyStep(
+            id=stepnames.copy_id(image.name, target),
+            image=image.name,
+            needs=(stepnames.verify_id(image.name),),
+            index=stepnames.assemble_id(image.name),
+            home=home,
+            target=target,
+            tag=names.final_tag(run, image.name),
+        )
+
+
+def _promote_step(ready: ReadyImage, public: list[ReadyImage], *, moving: bool, replace: bool) -> PromoteStep:
+    name_of = stepnames.moving_id if moving else stepnames.promote_id
+    published = {other.image.name for other in public}
+    parents = (name_of(parent) for parent in ready.parents if parent in published)
+    return PromoteStep(
+        id=name_of(ready.image.name),
+        image=ready.image.name,
+        needs=(stepnames.MOVING_GATE if moving else stepnames.GATE, *parents),
+        index=stepnames.assemble_id(ready.image.name),
+        moves=tuple(
+            TagMove(reference=tag.reference, moving=moving, replace=replace, expected=tag.current)
+            for tag in ready.tags
+            if tag.reference and tag.moving is moving
+        ),
+    )
+
+
+def _load_steps(ready: ReadyImage, host: Platform) -> Iterator[LoadStep]:
+    if host not in ready.platforms or not isinstance(ready.home, LayoutHome):
+        return
+    references = tuple(_loaded_name(tag, ready.image) for tag in ready.tags)
+    yield LoadStep(
+        id=stepnames.load_id(ready.image.name),
+        image=ready.image.name,
+        needs=(stepnames.verify_id(ready.image.name),),
+        index=stepnames.assemble_id(ready.image.name),
+        platform=host,
+        home=ready.home,
+        names=references or (f"{ready.image.name}:latest",),
+    )
+
+
+def _loaded_name(tag: PlannedTag, image: Image) -> str:
+    reference: Reference | None = tag.reference
+    return str(reference) if reference else f"{image.name}:{tag.name}"

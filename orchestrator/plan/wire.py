@@ -1,0 +1,144 @@
+"""How parents reach a solve: as named contexts pinned by digest, or as source pins where a stage has the name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.api.invocation import DigestOf, Word
+from orchestrator.api.solve import NamedContext, SourcePin
+from orchestrator.diagnostics import Diagnostic, Place, Span
+from orchestrator.model import Model
+from orchestrator.oci.reference import Reference, parse_reference
+from orchestrator.plan.edges import Uses
+from orchestrator.plan.graph import Edge
+from orchestrator.plan.image import DeclaredContext, Image, LocalContext, RemoteContext, Variant
+from orchestrator.plan.model import Home, LayoutHome, RegistryHome
+from orchestrator.plan.stepnames import assemble_id, record_id
+
+
+class Wiring(Model):
+    """What one variant is given, and what stands in the way."""
+
+    contexts: tuple[NamedContext, ...] = ()
+    pins: tuple[SourcePin, ...] = ()
+    found: tuple[Diagnostic, ...] = ()
+
+
+class Wirer:
+    """Knows where every parent's result will be: in this plan, or (not selected) already in its repository."""
+
+    def __init__(
+        self, homes: Mapping[str, Home], published: Mapping[str, Reference], *, policies: frozenset[str]
+    ) -> None:
+        self._homes = homes
+        self._published = published
+        self._policies = policies
+
+    def wire(self, image: Image, variant: Variant, edges: tuple[Edge, ...], uses: Uses | None) -> Wiring:
+        """The named contexts and pins of one variant."""
+        parts: list[NamedContext | SourcePin | Diagnostic] = []
+        for edge in edges:
+            if edge.kind.carries_data and variant.platform in edge.platforms:
+                parts.append(self._parent(image, edge))
+        for context in variant.contexts:
+            match context.source:
+                case LocalContext(path=path):
+                    parts.append(NamedContext(name=context.name, value=path))
+                case RemoteContext(value=value):
+                    parts.append(self._remote(image, context, value, uses))
+                case _:
+                    pass
+        return Wiring(
+            contexts=tuple(part for part in parts if isinstance(part, NamedContext)),
+            pins=tuple(part for part in parts if isinstance(part, SourcePin)),
+            found=tuple(part for part in parts if isinstance(part, Diagnostic)),
+        )
+
+    def _parent(self, image: Image, edge: Edge) -> NamedContext | SourcePin | Diagnostic:
+        value = self._value(edge)
+        if value is None:
+            return _not_there(edge)
+        if edge.stage is None:
+            return NamedContext(name=edge.name, value=value)
+        if image.name not in self._policies or _is_layout(value):
+            return _stage_taken(edge.name, edge.place, edge.stage, image.name)
+        return SourcePin(source=_pulled(edge.source), value=value)
+
+    def _remote(
+        self, image: Image, context: DeclaredContext, value: str, uses: Uses | None
+    ) -> NamedContext | SourcePin | Diagnostic:
+        pin = _pin_of(context.key, value, uses)
+        if pin is None:
+            return NamedContext(name=context.name, value=value)
+        return pin if image.name in self._policies else _stage_of_context(image, context.name, context.key, uses)
+
+    def _value(self, edge: Edge) -> Word | None:
+        home = self._homes.get(edge.parent)
+        if home is None:
+            published = self._published.get(edge.parent)
+            return f"docker-image://{published}" if published else None
+        if edge.platform:
+            digest = DigestOf(
+                step=record_id(edge.parent, edge.platform), label=f"{edge.parent}@{edge.platform}", part="manifest"
+            )
+        else:
+            digest = DigestOf(step=assemble_id(edge.parent), label=edge.parent)
+        match home:
+            case LayoutHome(path=path):
+                return (f"oci-layout://{path}@", digest)
+            case RegistryHome(repository=repository):
+                return (f"docker-image://{repository}@", digest)
+
+
+def _is_layout(value: Word) -> bool:
+    first = value if isinstance(value, str) else value[0]
+    return isinstance(first, str) and first.startswith("oci-layout://")
+
+
+def _pulled(source: str) -> str:
+    """The source that BuildKit would pull for this reference, as its policy spells it."""
+    reference = parse_reference(source)
+    return f"docker-image://{reference.repository}:{reference.tag or 'latest'}"
+
+
+def _pin_of(key: str, value: str, uses: Uses | None) -> SourcePin | None:
+    """A pin for a declared `docker-image://` context whose name is also that of a stage built on it."""
+    if uses is None or not value.startswith("docker-image://"):
+        return None
+    use = next((use for use in uses.uses if use.key == key and use.stage_line), None)
+    if use is None:
+        return None
+    target = parse_reference(value.removeprefix("docker-image://"))
+    tag = "" if target.digest else f":{target.tag or 'latest'}"
+    spelled = f"docker-image://{target.repository}{tag}{'@' + target.digest if target.digest else ''}"
+    return SourcePin(source=_pulled(use.name), value=spelled)
+
+
+def _not_there(edge: Edge) -> Diagnostic:
+    return Diagnostic(
+        code="parent-missing",
+        message=f"`{edge.child}` needs `{edge.parent}`, which is not selected and has no tag in its registry",
+        place=edge.place,
+        subject=edge.child,
+        hints=("drop `--no-deps`, or publish the parent first",),
+    )
+
+
+def _stage_of_context(image: Image, name: str, key: str, uses: Uses | None) -> Diagnostic:
+    place = image.place("contexts", name)
+    stage = Span(file=uses.file, line=uses.stages[key]) if uses and key in uses.stages else place
+    return _stage_taken(name, place, stage, image.name)
+
+
+def _stage_taken(name: str, place: Place, stage: Place, subject: str) -> Diagnostic:
+    return Diagnostic(
+        code="stage-name",
+        message=f"`{name}` is also the name of a stage: handing the image over would replace the stage in silence",
+        place=place,
+        subject=subject,
+        related=(stage,),
+        hints=(
+            f"rename the stage, for example `FROM {name} AS {name}-stage`",
+            "or build with `--stage` or `--push` on a backend that takes source policies",
+        ),
+    )

@@ -1,0 +1,142 @@
+"""Reads what versions, nodes and tags are made from; each once."""
+
+from __future__ import annotations
+
+import os
+import platform as host_platform
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Protocol
+
+from orchestrator.api.backend import Node, Probe
+from orchestrator.api.invocation import Outcome
+from orchestrator.errors import OrchestratorError, RegistryError
+from orchestrator.oci.digest import Digest
+from orchestrator.oci.manifest import Manifest, parse_index
+from orchestrator.oci.platform import Platform, normalise, parse_platform
+from orchestrator.oci.reference import Reference, Repository
+from orchestrator.plan.expand import VERSION_ANNOTATION
+from orchestrator.plan.facts import TagState
+from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.probe.git import read_git
+from orchestrator.process.capture import capture
+from orchestrator.process.environment import child_environment
+from orchestrator.tags.version import (
+    MAX_FILE,
+    VersionFacts,
+    VersionRule,
+    needed_environment,
+    needed_files,
+    needed_matches,
+)
+
+_REGISTRY_THREADS: Final = 32
+_NOT_RUN: Final = 127
+
+
+class TagStore(Protocol):
+    """What reading tags needs of a store."""
+
+    def find(self, locator: str) -> Digest | None:
+        """The digest behind a tag."""
+
+    def fetch_manifest(self, locator: str) -> Manifest | None:
+        """The manifest behind a digest."""
+
+
+def read_version_facts(root: Path, rules: Iterable[VersionRule], environment: Mapping[str, str]) -> VersionFacts:
+    """Read git, and of files and environment what the rules need."""
+    rules = tuple(rules)
+    matches = tuple(dict.fromkeys(match for rule in rules for match in needed_matches(rule)))
+    names = dict.fromkeys(name for rule in rules for name in needed_environment(rule))
+    paths = dict.fromkeys(path for rule in rules for path in needed_files(rule))
+    return VersionFacts(
+        git=read_git(root, matches),
+        environment={name: environment[name] for name in names if name in environment},
+        files={path: _read_version_file(root, path) for path in paths},
+    )
+
+
+def _read_version_file(root: Path, path: str) -> str | None:
+    """The text of a file below the root; a file that is not there, or not below it, is None."""
+    target = Path(os.path.realpath(root / path))
+    if not target.is_relative_to(os.path.realpath(root)):
+        return None
+    try:
+        with target.open("rb") as stream:
+            return stream.read(MAX_FILE + 1).decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def host() -> Platform:
+    """The platform of this machine."""
+    try:
+        return parse_platform(f"linux/{host_platform.machine()}")
+    except ValueError:
+        return normalise("linux", host_platform.machine().lower(), "")
+
+
+def read_nodes(
+    backends: Mapping[str, ConfiguredBackend], environment: Mapping[str, str], *, offline: bool
+) -> dict[str, tuple[Node, ...]]:
+    """The nodes of each backend, asked at the same time; offline, or where nobody answers, what they say unasked."""
+    probes = [(name, probe) for name, chosen in backends.items() for probe in chosen.backend.probes()]
+    answers: dict[str, dict[str, Outcome]] = {name: {} for name in backends}
+    if probes and not offline:
+        with ThreadPoolExecutor(len(probes)) as threads:
+            outcomes = threads.map(lambda pair: _ask(pair[1], environment), probes)
+            for (name, probe), outcome in zip(probes, outcomes, strict=True):
+                answers[name][probe.name] = outcome
+    return {name: chosen.backend.nodes(answers[name]) for name, chosen in backends.items()}
+
+
+def _ask(probe: Probe, environment: Mapping[str, str]) -> Outcome:
+    try:
+        captured = capture(probe.argv, env=child_environment(environment), timeout=probe.timeout)
+    except OrchestratorError as error:
+        return Outcome(exit_code=_NOT_RUN, stderr=error.message)
+    return Outcome(
+        exit_code=captured.exit_code,
+        stdout=captured.stdout.decode("utf-8", "replace"),
+        stderr=captured.stderr.decode("utf-8", "replace"),
+    )
+
+
+def read_tags(
+    references: Mapping[Reference, bool], open_store: Callable[[Repository], TagStore]
+) -> dict[str, TagState]:
+    """What these tags point at now; for moving ones (True) also the version noted there.
+
+    A registry that cannot be reached is asked once, not once a tag.
+    """
+    silent: dict[str, str] = {}
+
+    def read(item: tuple[Reference, bool]) -> TagState:
+        reference, moving = item
+        registry = reference.repository.registry
+        if registry in silent:
+            return TagState(unknown=silent[registry])
+        try:
+            store = open_store(reference.repository)
+            digest = store.find(reference.tag)
+            version = _noted_version(store, digest) if digest and moving else None
+        except RegistryError as error:
+            silent[registry] = error.message
+            return TagState(unknown=error.message)
+        return TagState(digest=digest, version=version)
+
+    items = list(references.items())
+    with ThreadPoolExecutor(_REGISTRY_THREADS) as threads:
+        return {str(item[0]): state for item, state in zip(items, threads.map(read, items), strict=True)}
+
+
+def _noted_version(store: TagStore, digest: Digest) -> str | None:
+    manifest = store.fetch_manifest(digest)
+    if manifest is None or not manifest.is_index:
+        return None
+    try:
+        return parse_index(manifest.content).annotations.get(VERSION_ANNOTATION)
+    except ValueError:
+        return None

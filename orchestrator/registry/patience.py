@@ -1,0 +1,62 @@
+"""How often, and after which pauses, a request is tried again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from orchestrator.model import Model
+from orchestrator.registry.failure import Failure, RequestError
+
+_Value = TypeVar("_Value")
+
+
+class Patience(Model):
+    """Limits of waiting; times in seconds."""
+
+    attempts: int = 5
+    first_delay: float = 0.3
+    longest_delay: float = 60.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+    def find_delay(self, attempt: int, retry_after: float | None, jitter: float) -> float:
+        """The pause after a failed attempt: doubling, or what the registry asks for, and never the longest twice over.
+
+        Args:
+            attempt: how many attempts failed before this one.
+            retry_after: what the registry asked for.
+            jitter: 0 to 1, so that many clients that failed together do not come back together.
+        """
+        if retry_after is not None:
+            return float(min(retry_after * (1 + jitter / 10), self.longest_delay))
+        return float(min(self.first_delay * 2**attempt, self.longest_delay) * (0.5 + jitter / 2))
+
+
+def persist(act: Callable[[], _Value], patience: Patience, pause: Callable[[float], None]) -> _Value:
+    """Call `act` until it succeeds, fails for good, or was tried as often as patience allows.
+
+    `act` must be harmless to repeat. Only failures that say they are transient are repeated.
+    """
+    for attempt in range(patience.attempts - 1):
+        try:
+            return act()
+        except RequestError as error:
+            if not error.failure.is_transient:
+                raise
+            pause(patience.find_delay(attempt, error.failure.retry_after, random.random()))  # noqa: S311  # no secret
+    try:
+        return act()
+    except RequestError as error:
+        if not error.failure.is_transient or patience.attempts == 1:
+            raise
+        raise _exhausted(error, patience.attempts) from error
+
+
+def _exhausted(error: RequestError, attempts: int) -> RequestError:
+    """The last error of several attempts; no longer transient, or whoever called would begin anew."""
+    facts = error.failure
+    final = Failure(method=facts.method, url=facts.url, status=facts.status, codes=facts.codes)
+    text = error.message.removeprefix(f"`{facts.method} {facts.url}`: ")
+    return RequestError(f"{text}, tried {attempts} times", final, hints=error.hints)

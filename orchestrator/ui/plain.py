@@ -1,0 +1,67 @@
+"""Progress as lines for logs and CI: what started, what ended, what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.api.events import (
+    BuildWarning,
+    Event,
+    LogLine,
+    Retried,
+    StepFinished,
+    StepStarted,
+    StepState,
+    TagPut,
+    VertexProgress,
+)
+from orchestrator.oci.digest import Digest, short
+from orchestrator.ui.text import duration, printable
+
+_QUIET_STEPS = ("gate", "record", "assemble")
+_SHOWN = {StepState.DONE: "done", StepState.FAILED: "FAILED", StepState.CANCELLED: "cancelled"}
+
+
+class PlainProgress:
+    """Writes one line for each event that a reader of a log wants; with `verbose` also what builds print."""
+
+    def __init__(self, write: Callable[[str], None], *, verbose: bool) -> None:
+        self._write = write
+        self._verbose = verbose
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        line = self._line(event)
+        if line:
+            self._write(line)
+
+    def _line(self, event: Event) -> str:
+        match event:
+            case StepStarted(step=step) if step.startswith(("solve:", "copy:")):
+                return f"{step}  started"
+            case StepFinished():
+                return self._finished(event)
+            case Retried():
+                return f"{event.step}  retry {event.attempt}: {printable(event.message)}"
+            case TagPut():
+                verb = "stands" if event.previous == event.digest else "moved" if event.previous else "new"
+                return f"tag {event.reference}  {verb}  {short(Digest(event.digest))}"
+            case BuildWarning():
+                return f"{event.step}  warning: {printable(event.message)}"
+            case VertexProgress() if self._verbose:
+                return f"{event.step}  {event.state} {printable(event.name)}"
+            case LogLine() if self._verbose:
+                return f"{event.step}  | {printable(event.text)}"
+            case _:
+                return ""
+
+    @staticmethod
+    def _finished(event: StepFinished) -> str:
+        kind = event.step.partition(":")[0]
+        if event.state is StepState.SKIPPED:
+            return f"{event.step}  skipped ({printable(event.message)})" if kind in {"solve", "promote"} else ""
+        if event.state is StepState.DONE and kind in _QUIET_STEPS:
+            return ""
+        message = f"  {printable(event.message.partition(chr(10))[0])}" if event.message else ""
+        digest = f"  {short(Digest(event.digest))}" if event.digest and kind == "verify" else ""
+        return f"{event.step}  {_SHOWN[event.state]} in {duration(event.seconds)}{digest}{message}"

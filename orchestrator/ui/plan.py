@@ -1,0 +1,147 @@
+"""A plan as people read it: what, where, why, and what becomes public."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from orchestrator.api.backend import Mode
+from orchestrator.api.invocation import render_word
+from orchestrator.diagnostics import Diagnostic, Span
+from orchestrator.model import Model
+from orchestrator.oci.digest import short
+from orchestrator.plan.document import SummaryDocument, summarise
+from orchestrator.plan.graph import Edge
+from orchestrator.plan.lower import Lowered
+from orchestrator.plan.model import Action, Destination, Plan, PlannedImage, PlannedTag, PlatformBuild, SolveStep
+from orchestrator.ui.text import count
+
+_COMMANDS = {
+    Destination.PUSH: "orchestrate build --push",
+    Destination.STAGE: "orchestrate build --stage",
+    Destination.LAYOUT: "orchestrate build",
+    Destination.LOAD: "orchestrate build --load",
+}
+_MARKS = {Action.BUILD: "+", Action.BLOCKED: "!"}
+
+
+class Heading(Model):
+    """What the first lines say besides the plan itself."""
+
+    source: str
+    nodes: tuple[str, ...]
+
+
+def render_plan(plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...]) -> str:
+    """The whole text, without the diagnostics themselves, which go to stderr."""
+    summary = summarise(plan, diagnostics)
+    lines = [
+        f"{plan.project}: {count(summary.images, 'image')}, {count(summary.builds, 'platform build')}, "
+        f"{count(summary.waves, 'wave')}   {heading.source}",
+        f"this is what `{_COMMANDS[plan.destination]}` does",
+        *heading.nodes,
+    ]
+    builds: dict[str, list[PlatformBuild]] = {}
+    for build in plan.builds:
+        builds.setdefault(build.image, []).append(build)
+    width = max((len(image.name) for image in plan.images), default=0)
+    wave = 0
+    for image in sorted(plan.images, key=lambda image: image.wave):
+        if image.wave != wave:
+            wave = image.wave
+            lines += ["", f"wave {wave}"]
+        lines += _image_lines(image, builds.get(image.name, []), width, plan.destination)
+    lines += ["", *_public_lines(plan), _summary_line(plan, summary)]
+    return "\n".join(lines) + "\n"
+
+
+def render_invocations(plan: Plan, lowered: Lowered) -> str:
+    """What `plan -v` adds: every child, argv for argv, as one could paste it but for the late values."""
+    lines = ["", "commands"]
+    for step in plan.steps:
+        if not isinstance(step, SolveStep):
+            continue
+        lines.append(f"  {step.id}" + (f"   ({step.because})" if step.because else ""))
+        if step.id in lowered.refusals:
+            lines.append(f"    refused: {lowered.refusals[step.id].message}")
+        for child in lowered.invocations.get(step.id, ()):
+            variables = [f"{name}={shlex.quote(render_word(word))}" for name, word in child.environment]
+            words = [shlex.quote(render_word(word)) for word in child.argv]
+            lines.append("    " + " ".join((*variables, *words)))
+    return "\n".join(lines) + "\n"
+
+
+def _image_lines(
+    image: PlannedImage, builds: list[PlatformBuild], width: int, destination: Destination
+) -> Iterator[str]:
+    places = "   ".join(map(_place, builds))
+    yield f"  {_MARKS[image.action]} {image.name.ljust(width)}  {places}"
+    margin = " " * (width + 6)
+    if image.edges:
+        yield f"{margin}after {', '.join(map(_edge, image.edges))}"
+    for reason in dict.fromkeys(reason.message for build in builds for reason in build.reasons):
+        yield f"{margin}why   {reason}"
+    if image.test:
+        platforms = ", ".join(map(str, image.test.platforms))
+        yield f"{margin}test  {shlex.join(image.test.run)} on {platforms} (declared; this version does not run it)"
+    if not image.publish:
+        yield f"{margin}tags  none, `publish = false`"
+    elif destination is Destination.PUSH and image.tags:
+        yield f"{margin}tags  {_tags(image)}"
+
+
+def _place(build: PlatformBuild) -> str:
+    if build.placement is None:
+        return f"{build.platform} blocked"
+    mode = ", emulated" if build.placement.mode is Mode.EMULATED else ""
+    guess = "?" if build.placement.provisional else ""
+    return f"{build.platform} on {build.placement.node}{guess}{mode}"
+
+
+def _edge(edge: Edge) -> str:
+    place = f" {edge.place.file}:{edge.place.line}" if isinstance(edge.place, Span) else ""
+    platform = f" of {edge.platform}" if edge.platform else ""
+    return f"{edge.parent}{platform} ({edge.kind.value}{place})"
+
+
+def _tags(image: PlannedImage) -> str:
+    fixed = [_tag(image, tag) for tag in image.tags if not tag.moving]
+    moving = [_tag(image, tag) for tag in image.tags if tag.moving]
+    return ", ".join(fixed) + (f"{'; ' if fixed else ''}moving: {', '.join(moving)}" if moving else "")
+
+
+def _tag(image: PlannedImage, tag: PlannedTag) -> str:
+    home = tag.reference and image.repository == tag.reference.repository
+    name = tag.name if home or tag.reference is None else str(tag.reference)
+    return f"{name} (now {short(tag.current)})" if tag.current else name
+
+
+def _public_lines(plan: Plan) -> Iterator[str]:
+    published = [image for image in plan.images if image.publish]
+    match plan.destination:
+        case Destination.PUSH:
+            copies = sum(1 for step in plan.steps if step.__struct_config__.tag == "copy")
+            copied = f", {count(copies, 'copy').replace('copys', 'copies')} to other repositories" if copies else ""
+            yield (
+                f"public: push under private names, verify {count(len(plan.images), 'index').replace('indexs', 'indexes')}"
+                f"{copied}, then tag {count(len(published), 'image')}; no tag moves if anything fails"
+            )
+        case Destination.STAGE:
+            yield "public: nothing; results stand under private names until `orchestrate promote`"
+        case Destination.LAYOUT | Destination.LOAD:
+            yield "public: nothing; results stay on this machine"
+
+
+def _summary_line(plan: Plan, summary: SummaryDocument) -> str:
+    images = sum(image.action is Action.BUILD for image in plan.images)
+    blocked = sum(image.action is Action.BLOCKED for image in plan.images)
+    emulated = f" ({summary.emulated} emulated)" if summary.emulated else ""
+    tags = ""
+    if plan.destination is Destination.PUSH:
+        tags = f"; {count(summary.tags, 'tag')} ({summary.moving_tags} moving)"
+    findings = [count(summary.errors, "error")] if summary.errors else []
+    findings += [count(summary.warnings, "warning")] if summary.warnings else []
+    shown = f"; {', '.join(findings)}" if findings else ""
+    return (
+        f"Plan: {images} to build, {blocked} blocked; {count(summary.builds, 'platform build')}{emulated}{tags}{shown}."
+    )

@@ -1,0 +1,53 @@
+"""The end of a run as people read it: the table, what failed and why, and what stands where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.engine.summary import ImageResult, RunResult, StepFailure
+from orchestrator.ui.text import count, duration, printable, table
+
+
+def render_result_table(result: RunResult) -> str:
+    """Image, platform, state, time and whole digest; an image's own line has the digest of its index."""
+    rows = [("IMAGE", "PLATFORM", "STATE", "TIME", "DIGEST")]
+    for image in result.images:
+        rows.append((image.name, "index", image.state, "", image.digest or ""))
+        for build in image.platforms:
+            time = duration(build.seconds) if build.seconds is not None else ""
+            rows.append(("", build.platform, build.state, time, build.digest or ""))
+    lines = table(rows)
+    tags = [tag for image in result.images for tag in image.tags]
+    put = sum(tag.put for tag in tags)
+    states = [image.state for image in result.images]
+    good = sum(state in {"released", "verified"} for state in states)
+    shown = f"; {put} of {count(len(tags), 'tag')} put" if result.destination == "push" else ""
+    took = duration(result.finished - result.started)
+    lines += ["", f"{good} of {count(len(states), 'image')} verified{shown} in {took}"]
+    return "\n".join(lines) + "\n"
+
+
+def render_failures(result: RunResult) -> str:
+    """Each failure with the last lines of what failed, and what to do; empty without one."""
+    lines: list[str] = []
+    for failure in result.failures:
+        lines += ["", *_failure(failure)]
+    standing = [tag.ref for image in result.images for tag in image.tags if tag.put]
+    if result.destination == "push" and (result.failures or result.exit_code):
+        lines.append("")
+        if standing:
+            lines.append(f"these tags were put before it failed: {', '.join(standing)}")
+        else:
+            lines.append("no tag was put")
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _failure(failure: StepFailure) -> Iterator[str]:
+    yield f"failed: {failure.step}: {printable(failure.message)}"
+    yield from (f"  | {printable(line)}" for line in failure.lines)
+    yield from (f"hint: {hint}" for hint in failure.hints)
+
+
+def where(image: ImageResult) -> str:
+    """Where the image can be had: `repository@digest`, or the folder of its layout."""
+    return image.home if image.home.startswith("oci:") or not image.digest else f"{image.home}@{image.digest}"

@@ -1,0 +1,81 @@
+"""Small pieces of text that every command shares: columns, durations, and what a terminal can show."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TextIO
+
+Colour = Literal["never", "always"]
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
+
+def colour_for(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Colour:
+    """Whether this stream gets colours: a terminal, unless NO_COLOR or a dumb terminal says otherwise."""
+    if environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
+        return "never"
+    if environment.get("FORCE_COLOR"):
+        return "always"
+    return "always" if stream.isatty() else "never"
+
+
+def print_result(text: str) -> None:
+    """Write a result to stdout; a reader that stopped reading is no error of ours."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered would be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_note(text: str) -> None:
+    """Write something that is no result to stderr."""
+    sys.stderr.write(text if text.endswith("\n") else text + "\n")
+    sys.stderr.flush()
+
+
+def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> list[str]:
+    """Rows as aligned columns, two spaces between them, nothing after the last."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append((indent + "  ".join(cells)).rstrip())
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """`0.4s`, `12s`, `3m05s`, `1h02m`."""
+    if seconds < 10:  # noqa: PLR2004 (below ten seconds tenths matter)
+        return f"{seconds:.1f}s"
+    if seconds < _MINUTE:
+        return f"{seconds:.0f}s"
+    if seconds < _HOUR:
+        return f"{int(seconds) // _MINUTE}m{int(seconds) % _MINUTE:02d}s"
+    return f"{int(seconds) // _HOUR}h{int(seconds) % _HOUR // _MINUTE:02d}m"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Text of others without anything that moves a cursor: control and format characters are dropped, tabs kept."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter for letter in _without_sequences(text) if letter == "\t" or unicodedata.category(letter)[0] != "C"
+    )
+
+
+def _without_sequences(text: str) -> str:
+    """Drop ANSI escape sequences as a whole, so that their letters do not stay behind."""
+    import re  # noqa: PLC0415 (only where there is something to strip)
+
+    return re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])", "", text)

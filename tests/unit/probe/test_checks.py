@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.buildkit.builders import Builder, BuilderNode, BuildxVersion, Engine
+from orchestrator.oci.platform import Platform, parse_platform
+from orchestrator.probe.checks import (
+    Check,
+    CreateBuilder,
+    Found,
+    Problem,
+    RegisterHandlers,
+    RegistryAnswer,
+    Space,
+    Status,
+    check_builders,
+    check_buildx,
+    check_engine,
+    check_git,
+    check_platform,
+    check_registry,
+    check_space,
+    diagnose,
+)
+from orchestrator.probe.declared import Wanted
+from orchestrator.probe.host import Handler, Handlers
+
+_ENGINE = Engine(version="28.5.1", architecture="amd64", containerd_snapshotter=True)
+_OLD_STORE = Engine(version="27.0", architecture="amd64", containerd_snapshotter=False)
+_NO_HANDLERS = Handlers(mounted=True, enabled=True)
+_ARM64 = parse_platform("linux/arm64")
+
+
+def _node(*, native: tuple[Platform, ...] = (), emulated: tuple[Platform, ...] = ()) -> BuilderNode:
+    return BuilderNode(name="n", endpoint="e", status="running", native=native, emulated=emulated)
+
+
+def _builder(node: BuilderNode, *, driver: str = "docker") -> Builder:
+    return Builder(name="default", driver=driver, nodes=(node,), current=True)
+
+
+def _platform_check(node: BuilderNode, handlers: Handlers = _NO_HANDLERS, *, forbidden: bool = False) -> Check:
+    wanted = Wanted(platform=_ARM64, forbidden=forbidden)
+    return check_platform(wanted, (_builder(node),), "amd64", handlers)
+
+
+def test_an_engine_is_described() -> None:
+    """The version, and the image store that decides what the docker driver can do."""
+    expected = Check(status=Status.OK, subject="docker", message="28.5.1, containerd image store")
+    assert expected == check_engine(_ENGINE, ())
+
+
+@pytest.mark.parametrize(("elsewhere", "status"), [(True, Status.WARN), (False, Status.FAIL)])
+def test_no_engine_is_bearable_where_a_builder_runs_elsewhere(*, elsewhere: bool, status: Status) -> None:
+    """A remote node does not need one."""
+    builders = (_builder(_node(), driver="remote"),) if elsewhere else ()
+    assert status == check_engine(Problem(message="none"), builders).status
+
+
+@pytest.mark.parametrize(("numbers", "status"), [((0, 19, 9), Status.FAIL), ((0, 20, 0), Status.OK)])
+def test_buildx_has_a_minimum(numbers: tuple[int, ...], status: Status) -> None:
+    """0.20."""
+    assert status == check_buildx(BuildxVersion(text="x", numbers=numbers)).status
+
+
+def test_a_docker_driver_with_the_old_store_is_no_builder_for_several_platforms() -> None:
+    """It is said, what to do is said, and `--fix` can do it."""
+    own, missing = check_builders((_builder(_node()),), _OLD_STORE)
+    assert (own.status, missing.status, missing.fix) == (Status.WARN, Status.FAIL, CreateBuilder())
+
+
+def test_another_builder_makes_up_for_the_old_store() -> None:
+    """One that can is enough."""
+    builders = (_builder(_node()), _builder(_node(), driver="docker-container"))
+    assert [check.status for check in check_builders(builders, _OLD_STORE)] == [Status.WARN, Status.OK]
+
+
+def test_a_remote_node_that_does_not_answer_is_told() -> None:
+    """Builds would wait for it for ever."""
+    lost = BuilderNode(name="n", endpoint="tcp://10.0.0.1:1", status="inactive")
+    check, _ = check_builders((_builder(lost, driver="remote"),), _ENGINE)
+    assert (check.status, check.message) == (Status.WARN, "tcp://10.0.0.1:1 does not answer")
+
+
+def test_a_native_node_is_enough() -> None:
+    """Nothing has to be emulated."""
+    assert _platform_check(_node(native=(_ARM64,))).message == "native on default"
+
+
+def test_an_emulating_node_is_enough() -> None:
+    """It says so."""
+    check = _platform_check(_node(emulated=(_ARM64,)))
+    assert (check.status, check.message) == (Status.OK, "emulated on default")
+
+
+def test_emulation_that_the_file_forbids_is_no_help() -> None:
+    """The hint names both ways out."""
+    check = _platform_check(_node(emulated=(_ARM64,)), forbidden=True)
+    assert check.status is Status.WARN
+    assert '[platforms."linux/arm64"]' in check.hint
+
+
+def test_a_registered_handler_is_enough_before_a_builder_runs() -> None:
+    """A builder that is not started lists nothing yet."""
+    handler = Handler(name="q", enabled=True, flags="F", architecture="arm64")
+    handlers = Handlers(mounted=True, enabled=True, entries=(handler,))
+    assert _platform_check(_node(), handlers).status is Status.OK
+
+
+def test_a_missing_handler_can_be_registered() -> None:
+    """With the command to type, and a fix."""
+    check = _platform_check(_node())
+    assert (check.status, check.fix) == (Status.FAIL, RegisterHandlers(architectures=("arm64",)))
+    assert "tonistiigi/binfmt --install arm64" in check.hint
+
+
+def test_a_handler_is_not_registered_where_emulation_is_forbidden() -> None:
+    """It would not be used."""
+    assert _platform_check(_node(), forbidden=True).fix is None
+
+
+def test_a_registry_that_refuses_fails() -> None:
+    """With its own words."""
+    check = check_registry(RegistryAnswer(host="r.example", problem=Problem(message="refused", hint="log in")))
+    assert Check(status=Status.FAIL, subject="registry r.example", message="refused", hint="log in") == check
+
+
+def test_git_is_only_a_warning() -> None:
+    """Without it only what needs git fails."""
+    assert check_git(Problem(message="not installed")).status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    ("free", "status"), [(500_000_000, Status.FAIL), (5_000_000_000, Status.WARN), (50_000_000_000, Status.OK)]
+)
+def test_space(free: int, status: Status) -> None:
+    """Under 1 GB builds fail, under 10 GB they may."""
+    assert status == check_space(Space(folder="/x", free=free)).status
+
+
+def test_what_was_not_looked_at_has_no_line() -> None:
+    """Without the program `docker` the same failure is not told three times."""
+    found = Found(
+        engine=Problem(message="`docker` is not installed"),
+        buildx=None,
+        builders=None,
+        architecture="amd64",
+        handlers=Handlers(mounted=False),
+        wanted=(),
+        registries=(),
+        git="2.39.5",
+        spaces=(),
+    )
+    assert [check.subject for check in diagnose(found)] == ["docker", "git"]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.buildkit.untrusted import UnreadableError
+from orchestrator.oci.platform import parse_platform
+from orchestrator.probe.declared import Declared, Wanted, foreign_platform, parse_declared, registry_host
+
+_FILE = b"""
+format = 1
+[project]
+registry = "ghcr.io/acme"
+[defaults]
+platforms = ["linux/amd64", "linux/arm64", "linux/nonsense"]
+[templates.t]
+extend.platforms = ["linux/s390x"]
+[images.a]
+platforms = ["linux/arm64", 7]
+[platforms."linux/arm64"]
+emulation = "allow"
+[platforms."*"]
+emulation = "forbid"
+"""
+
+
+def test_platforms_rules_and_registry_are_read() -> None:
+    """Wherever platforms are declared, each once; mistakes are somebody else's to name."""
+    wanted = tuple(
+        Wanted(platform=parse_platform(text), forbidden=forbidden)
+        for text, forbidden in (("linux/amd64", True), ("linux/arm64", False), ("linux/s390x", True))
+    )
+    assert Declared(platforms=wanted, registry="ghcr.io") == parse_declared(_FILE)
+
+
+def test_a_rule_that_is_not_written_forbids_nothing() -> None:
+    """The backend decides then."""
+    (wanted,) = parse_declared(b'defaults.platforms = ["linux/arm64"]').platforms
+    assert not wanted.forbidden
+
+
+@pytest.mark.parametrize("content", [b"a = ", b"\xff", b"a = " + b"[" * 100_000])
+def test_what_is_no_toml_is_refused(content: bytes) -> None:
+    """Not a traceback, whatever is in it."""
+    with pytest.raises(UnreadableError):
+        parse_declared(content)
+
+
+@given(st.text(max_size=100))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """There is no other error."""
+    try:
+        parse_declared(text.encode(errors="replace"))
+    except UnreadableError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("registry", "host"),
+    [
+        ("ghcr.io/acme", "ghcr.io"),
+        ("127.0.0.1:5000/x", "127.0.0.1:5000"),
+        ("localhost", "localhost"),
+        ("acme/api", ""),
+        ("{{ vars.host }}.io/x", ""),
+        ("", ""),
+    ],
+)
+def test_the_host_of_a_registry(registry: str, host: str) -> None:
+    """A name without a dot or a port is a folder of Docker Hub; a template is nobody's."""
+    assert host == registry_host(registry)
+
+
+@pytest.mark.parametrize(("own", "other"), [("amd64", "arm64"), ("arm64", "amd64"), ("s390x", "amd64")])
+def test_the_foreign_platform(own: str, other: str) -> None:
+    """Where nothing is declared the other common one is looked for, and nothing depends on it."""
+    assert Wanted(platform=parse_platform(f"linux/{other}"), declared=False) == foreign_platform(own)
