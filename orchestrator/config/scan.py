@@ -127,8 +127,10 @@ class _Scanner:
         self.position += 1
         self._skip(_SPACE)
         start = self.position
-        self._value(keys)
-        self.visit(Found(keys=keys, key=last.at, value=(start, self.position), mention=mention))
+        try:
+            self._value(keys)
+        finally:  # a value that cannot be read to its end has a place as well
+            self.visit(Found(keys=keys, key=last.at, value=(start, self.position), mention=mention))
 
     def _key(self) -> list[_Part]:
         parts: list[_Part] = []

@@ -36,7 +36,7 @@ def _check(root: object, findings: Findings, keys: Keys) -> None:
         elif isinstance(value, int) and not is_integer(value):
             findings("illegal-value", "an integer of more than 64 bits", findings.value(*path), "write a smaller one")
         elif isinstance(value, str) and "\0" in value:
-            findings("illegal-character", "a NUL character in a string", findings.value(*path), "remove it")
+            findings("illegal-character", "a NUL character in a string", findings.key(*path), "remove it")
         elif isinstance(value, dict):
             waiting.extend((inner, (*path, key)) for key, inner in value.items())
             waiting.extend((key, (*path, key)) for key in value if "\0" in key)

@@ -10,7 +10,7 @@ _CONFLICT: Final = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?:\s|$)")
 _HEADER: Final = re.compile(r"\s*(\[{1,2})([^\[\]#]+)(\]{1,2})")
 _KEY_VALUE: Final = re.compile(r"""\s*((?:[^="'#]|"[^"]*"|'[^']*')+?)\s*=""")
 _YAML: Final = re.compile(r"""\s*(?:- )?("?)([A-Za-z0-9_-]+)\1\s*:(?:\s|$)""")
-_PART: Final = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^."']+)\s*(?:\.|$)""")
+_PART: Final = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^\s."'][^."']*)\s*(?:\.|$)""")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
 _WORD: Final = re.compile(r"[A-Za-z_][^\s,\]}#]*")
 _BLOCKS: Final = {"target": "[images.NAME]", "group": "[groups]", "variable": "[vars]", "function": "[vars]"}

@@ -7,9 +7,10 @@ from typing import Final
 
 from orchestrator.model import Model
 
+MAX_LINES: Final = 8
+
 _NAMES: Final = frozenset({"syntax", "escape", "check"})
 _DIRECTIVE: Final = re.compile(r"(?:#|//)\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
-_SLASHES: Final = "//"
 _OFFICIAL: Final = re.compile(
     r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@].*)?\Z",
 )
@@ -30,17 +31,15 @@ def read_directives(text: str) -> Directives:
 
     A shebang may stand before them, and a file for another frontend may write `//` for `#`.
     """
-    lines = text.removeprefix("\ufeff").split("\n", 8)
-    start = 1 if lines[0].startswith("#!") else 0
+    lines = text.removeprefix("\ufeff").split("\n", MAX_LINES)
+    start = read = 1 if lines[0].startswith("#!") else 0
     found: dict[str, tuple[str, int]] = {}
-    number = start
-    for number, line in enumerate(lines[start:], start):
+    for line in lines[start:]:
         match = _DIRECTIVE.match(line.rstrip("\r"))
         if match is None or (name := match[1].lower()) not in _NAMES:
             break
-        if line.startswith(_SLASHES) and name != "syntax":
-            break
-        found.setdefault(name, (match[2], number + 1))
+        read += 1
+        found.setdefault(name, (match[2], read))
     syntax, syntax_line = found.get("syntax", ("", 0))
     escape, escape_line = ("", 0) if start else found.get("escape", ("", 0))
     return Directives(
@@ -48,7 +47,7 @@ def read_directives(text: str) -> Directives:
         syntax_line=syntax_line,
         escape=escape if escape == "`" else "\\",
         escape_line=escape_line,
-        lines=number,
+        lines=read,
     )
 
 

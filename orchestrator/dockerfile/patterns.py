@@ -56,12 +56,12 @@ def match_ends(pattern: Pattern, value: str, start: int) -> tuple[int, ...]:
     """Where matches that begin at `start` end, ascending; empty where there is none."""
     ends: list[int] = []
     states = _skip_stars(pattern, {0})
-    for position in range(start, len(value) + 1):
+    for position in range(start, len(value)):
         if len(pattern) in states:
             ends.append(position)
-        if position == len(value) or not states:
-            break
         states = _step(pattern, states, value[position])
+    if len(pattern) in states:
+        ends.append(len(value))
     return tuple(ends)
 
 

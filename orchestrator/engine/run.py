@@ -91,12 +91,12 @@ class Engine:
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=_workspace(self._root)))
         self._emit(RunStarted(run=plan.run, steps=len(plan.steps), time=time.time()))
         self._exit_code = _INTERRUPTED
+        # `asyncio.run` shuts it down
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "orchestrate"))
         try:
-            with ThreadPoolExecutor(_THREADS, thread_name_prefix="orchestrate") as threads:
-                asyncio.get_running_loop().set_default_executor(threads)
-                await self._drain(schedule, folder)
+            await self._drain(schedule, folder)
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             self._emit(RunFinished(run=plan.run, exit_code=self._exit_code, time=time.time()))
         return self._exit_code
 

@@ -163,6 +163,7 @@ class _Compiler:
                         image=image, home=homes[image.name], tags=tags,
                         variants=tuple(variant for variant in variants if variant),
                         parents=self._parents(image.name, homes), data_parents=self._data_parents(edges, homes),
+                        selected=image.name in self._scope.selection,
                     )
                 )  # fmt: skip
         run, steps = plan_steps(

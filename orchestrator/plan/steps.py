@@ -43,7 +43,7 @@ class PlacedVariant(Model):
 
 
 class ReadyImage(Model):
-    """An image of which every selected platform has a place."""
+    """An image of which every selected platform has a place; `selected` rather than only needed by one that is."""
 
     image: Image
     variants: tuple[PlacedVariant, ...]
@@ -51,6 +51,7 @@ class ReadyImage(Model):
     parents: tuple[str, ...]
     data_parents: tuple[str, ...]
     tags: tuple[PlannedTag, ...]
+    selected: bool
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
@@ -243,7 +244,7 @@ def _promote_step(ready: ReadyImage, public: list[ReadyImage], *, moving: bool, 
 
 
 def _load_steps(ready: ReadyImage, host: Platform) -> Iterator[LoadStep]:
-    if host not in ready.platforms or not isinstance(ready.home, LayoutHome):
+    if not ready.selected or host not in ready.platforms or not isinstance(ready.home, LayoutHome):
         return
     references = tuple(_loaded_name(tag, ready.image) for tag in ready.tags)
     yield LoadStep(

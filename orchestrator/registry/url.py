@@ -64,19 +64,11 @@ def parse_url(text: str, *, base: Url | None = None) -> Url:
     Raises:
         ValueError: it is too long, has characters that no URL has, a password, or no http or https.
     """
-    msg = "not a legal http or https URL"
-    if not _LEGAL.match(text):
-        raise ValueError(msg)
-    if base is not None:
-        text = _join(base, text)
-    parts = urlsplit(text)
-    host = (parts.hostname or "").lower()
-    netloc = f"[{host}]" if ":" in host else host
-    if parts.scheme not in _PORTS or "@" in parts.netloc or not is_registry_host(netloc):
-        raise ValueError(msg)
-    port = parts.port or _PORTS[parts.scheme]
-    origin = Origin(scheme=parts.scheme, host=host, port=port)
-    return Url(origin=origin, path=parts.path or "/", query=parts.query)
+    try:
+        return _parse(_join(base, text) if base is not None and _LEGAL.match(text) else text)
+    except ValueError as error:
+        msg = "not a legal http or https URL"
+        raise ValueError(msg) from error
 
 
 def is_loopback(host: str) -> bool:
@@ -119,6 +111,17 @@ def find_origin(registry: str, *, insecure: frozenset[str], secured: frozenset[s
 def hide_queries(text: str) -> str:
     """`text` with the query of every URL cut off: signed URLs are passwords for a while."""
     return _URL_IN_TEXT.sub(r"\1?…", text)
+
+
+def _parse(text: str) -> Url:
+    parts = urlsplit(text)
+    host = (parts.hostname or "").lower()
+    netloc = f"[{host}]" if ":" in host else host
+    is_legal = _LEGAL.match(text) and parts.scheme in _PORTS and "@" not in parts.netloc and is_registry_host(netloc)
+    if not is_legal:
+        raise ValueError
+    origin = Origin(scheme=parts.scheme, host=host, port=parts.port or _PORTS[parts.scheme])
+    return Url(origin=origin, path=parts.path or "/", query=parts.query)
 
 
 def _join(base: Url, text: str) -> str:

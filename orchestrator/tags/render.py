@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from orchestrator.tags.sandbox import Sandbox
 
 MAX_TEMPLATE: Final = 4096
-MAX_REMEMBERED: Final = 200_000
 
 _EXPRESSION: Final = "{{"
 _FORBIDDEN: Final = {
@@ -59,8 +58,6 @@ class Renderer:
             from orchestrator.tags.sandbox import evaluate  # noqa: PLC0415  # it loads Jinja2
 
             result = evaluate(compiled.template, dict(zip(compiled.names, used, strict=True)))
-            if len(self._results) >= MAX_REMEMBERED:
-                self._results.clear()
             self._results[key] = result
         return result
 

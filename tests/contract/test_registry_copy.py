@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from orchestrator.engine.copy import copy_tree
 from orchestrator.engine.ports import ImageStore
 from orchestrator.errors import RegistryError
-from orchestrator.oci.digest import digest_bytes
-from orchestrator.oci.manifest import OCI_INDEX, Descriptor, ImageIndex, Manifest
+from orchestrator.oci.digest import Digest, digest_bytes
+from orchestrator.oci.manifest import OCI_INDEX, Descriptor, Manifest
 from orchestrator.state.layout import OciLayout
 from orchestrator.testing.registry import AnswerWith, FakeRegistry
 from tests.contract.registry_sample import (
@@ -28,16 +29,10 @@ from tests.contract.registry_sample import (
 SAMPLES = (make_sample("linux/amd64", b"shared", b"amd64"), make_sample("linux/arm64", b"shared", b"arm64"))
 
 
-def index_of(*manifests: Manifest) -> Manifest:
-    """An index of anything, in JSON that is not canonical."""
-    descriptors = tuple(
-        Descriptor(media_type=manifest.media_type, digest=manifest.digest, size=len(manifest.content))
-        for manifest in manifests
-    )
-    entries = [{"mediaType": item.media_type, "digest": item.digest, "size": item.size} for item in descriptors]
-    content = f'{{"schemaVersion": 2, "mediaType": "{OCI_INDEX}", "manifests": {entries}}}'.replace("'", '"')
-    assert ImageIndex(schema_version=2, manifests=descriptors).manifests
-    return Manifest(media_type=OCI_INDEX, content=content.encode())
+def index_of(manifest: Manifest) -> Manifest:
+    """An index of anything, another index included."""
+    child = {"mediaType": manifest.media_type, "digest": manifest.digest, "size": len(manifest.content)}
+    return Manifest(media_type=OCI_INDEX, content=msgspec.json.encode({"schemaVersion": 2, "manifests": [child]}))
 
 
 def is_complete(store: ImageStore, index: Manifest) -> bool:
@@ -125,7 +120,7 @@ def test_layouts_share_files(tmp_path: Path) -> None:
     copied = put_sample(source, *SAMPLES)
     copy_tree(source, target, copied.digest)
     name = f"blobs/sha256/{digest_bytes(b'shared').removeprefix('sha256:')}"
-    assert os.path.samefile(source.path / name, target.path / name)
+    assert (source.path / name).samefile(target.path / name)
 
 
 def test_large_layers_stay_on_disk(tmp_path: Path) -> None:
@@ -134,16 +129,16 @@ def test_large_layers_stay_on_disk(tmp_path: Path) -> None:
     blob = tmp_path / "blob"
     with blob.open("wb") as file:
         file.truncate(size)
-    descriptor = Descriptor(
-        media_type="x", digest="sha256:3b6a07d0d404fab4e23b6d34bc6696a6a312dd92821332385e5af7c01c421351", size=size
-    )
+    with blob.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    descriptor = Descriptor(media_type="x", digest=digest, size=size)
     source, target = OciLayout(tmp_path / "a"), OciLayout(tmp_path / "b")
     source.put_blob(descriptor, lambda: blob.open("rb"))
     tracemalloc.start()
     target.put_blob(descriptor, lambda: source.open_blob(descriptor))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert target.has_blob(digest_bytes(blob.read_bytes()))
+    assert target.has_blob(Digest(digest))
     assert peak < 8 * 1024 * 1024
 
 

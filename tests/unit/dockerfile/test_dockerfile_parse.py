@@ -14,7 +14,7 @@ WHOLE = """\
 ARG GO=1.23 BASE
 FROM --platform=$BUILDPLATFORM golang:${GO} AS Build
 ARG TARGETARCH
-RUN --mount=type=cache,target=/x --mount=type=bind,from=tools,target=/t <<EOF
+RUN --network=none --mount=type=cache,target=/x --mount=type=bind,from=tools,target=/t <<EOF
 COPY --from=not-an-instruction a b
 EOF
 ONBUILD COPY --from=assets \\
@@ -98,6 +98,8 @@ def test_the_last_from_of_a_mount_counts_and_quotes_hold_commas() -> None:
         ("FROM a b\n", [("dockerfile-syntax", 1)]),
         ("FROM\n", [("dockerfile-syntax", 1)]),
         ("ARG A\n", [("dockerfile-no-from", 1)]),
+        ("# check=x\n# escape=`", [("dockerfile-syntax", 1)]),
+        ("FROM a\nRUN a \\\n  <<EOF\nx\n", [("dockerfile-syntax", 5)]),
         ("# nothing\n", [("dockerfile-syntax", 1)]),
         ("", [("dockerfile-syntax", 1)]),
         ("FROM a\nARG\nARG =x\n", [("dockerfile-syntax", 2), ("dockerfile-syntax", 3)]),

@@ -141,6 +141,7 @@ def test_a_platform_is_completed(written: str, expected: str) -> None:
         ("FROM docker.io/library/base:latest AS base\n", 1),
         ("FROM x AS y\nFROM base AS z\nFROM z AS base\nCOPY --from=y a b\n", 3),
         ("FROM base:1 AS base\n", None),
+        ("FROM base AS base-\n", None),
         ("FROM other AS base\nFROM base:latest\nCOPY --from=BASE a b\n", 1),
         ("FROM other AS base\nFROM scratch\nCOPY --from=base:latest a b\nCOPY --from=base a b\n", 1),
     ],
@@ -160,11 +161,11 @@ def test_a_stage_that_is_not_built_is_no_trap() -> None:
 
 def test_triggers_are_executed_by_the_stages_that_start_from_theirs() -> None:
     """`ONBUILD COPY --from` is a use of the child, not of the stage that declares it."""
-    text = "FROM a AS parent\nONBUILD COPY --from=assets x y\nFROM parent AS child\nFROM child AS grandchild\n"
+    text = "FROM a AS parent\nONBUILD COPY --from=assets x y\nONBUILD WORKDIR /x\nRUN --mount=from=a:1 ls\nFROM parent AS child\nFROM child AS grandchild\n"
 
-    assert _keys(text, "parent") == ["a"]
-    assert _keys(text, "child") == ["a", "assets"]
-    assert _keys(text, "grandchild") == ["a", "assets"]
+    assert _keys(text, "parent") == ["a", "a:1"]
+    assert _keys(text, "child") == ["a", "a:1", "assets"]
+    assert _keys(text, "grandchild") == ["a", "a:1", "assets"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from orchestrator.dockerfile.patterns import (
     MAX_PATTERN,
     MAX_VALUE,
     PatternError,
+    match_ends,
     parse_pattern,
     replace_matches,
     trim_prefix,
@@ -62,6 +63,13 @@ def test_a_backslash_makes_a_wildcard_ordinary() -> None:
     r"""`\*` is an asterisk."""
     assert trim_prefix(parse_pattern(r"a\*"), "a*b", longest=True) == "b"
     assert trim_prefix(parse_pattern(r"a\*"), "axb", longest=True) == "axb"
+
+
+def test_a_wildcard_is_no_line_break() -> None:
+    """Go's regular expressions do not match one with a dot."""
+    ends = [match_ends(parse_pattern(pattern), "a\nb", 0) for pattern in ("a?b", "a*b", "a\nb")]
+
+    assert [(), (), (3,)] == ends
 
 
 @pytest.mark.parametrize("pattern", [r"\a", "\\", "a" * (MAX_PATTERN + 1)])

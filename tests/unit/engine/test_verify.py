@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,10 @@ from msgspec.structs import replace
 from orchestrator.engine.verify import Depth, VerifyReport, verify_image
 from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import digest_bytes
-from orchestrator.oci.manifest import Descriptor, Manifest
+from orchestrator.oci.manifest import Descriptor
 from orchestrator.oci.platform import parse_platform
 from orchestrator.state.layout import OciLayout
-from tests.unit.oci.images import LAYER_TYPE, Built, attestation_entry, descriptor, entry, image, index
+from tests.unit.oci.images import LAYER_TYPE, attestation_entry, descriptor, entry, image, push
 from tests.unit.oci.parts import ELF_AMD64, ELF_ARM, ELF_ARM64, Entry, elf, hard_link, layer, symlink
 
 RUNTIME: dict[str, object] = {"Entrypoint": ["/app/tool"]}
@@ -49,27 +48,6 @@ class CountingLayout(OciLayout):
 def store(tmp_path: Path) -> CountingLayout:
     """An empty layout."""
     return CountingLayout(tmp_path / "layout")
-
-
-def put(store: OciLayout, content: bytes) -> None:
-    """Put a blob."""
-
-    @contextmanager
-    def source() -> Iterator[BinaryIO]:
-        yield io.BytesIO(content)
-
-    store.put_blob(descriptor(content, "application/octet-stream"), source)
-
-
-def push(store: OciLayout, images: dict[str, Built], *more: Descriptor) -> Manifest:
-    """Push images by platform, and an index of them as `1.0`."""
-    for built in images.values():
-        for content in (built.config, *built.layers):
-            put(store, content)
-        store.put_manifest(built.manifest.digest, built.manifest)
-    root = index(*(entry(platform, built) for platform, built in images.items()), *more)
-    store.put_manifest("1.0", root)
-    return root
 
 
 def told(report: VerifyReport) -> list[str]:

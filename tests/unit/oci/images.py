@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import msgspec
 
+from orchestrator.engine.ports import ImageStore
 from orchestrator.model import Model
 from orchestrator.oci.digest import digest_bytes
 from orchestrator.oci.manifest import (
@@ -90,3 +95,24 @@ def index(*entries: Descriptor) -> Manifest:
 def _plain(value: Model) -> dict[str, object]:
     plain: dict[str, object] = msgspec.to_builtins(value)
     return plain
+
+
+def put(store: ImageStore, content: bytes) -> None:
+    """Put a blob."""
+
+    @contextmanager
+    def source() -> Iterator[BinaryIO]:
+        yield io.BytesIO(content)
+
+    store.put_blob(descriptor(content, "application/octet-stream"), source)
+
+
+def push(store: ImageStore, images: dict[str, Built], *more: Descriptor) -> Manifest:
+    """Push images by platform, and an index of them as `1.0`."""
+    for built in images.values():
+        for content in (built.config, *built.layers):
+            put(store, content)
+        store.put_manifest(built.manifest.digest, built.manifest)
+    root = index(*(entry(platform, built) for platform, built in images.items()), *more)
+    store.put_manifest("1.0", root)
+    return root

@@ -129,7 +129,7 @@ def test_linked_folder(name: str, tmp_path: Path) -> None:
     (outside / "sha256").mkdir(parents=True)
     (layout.path / name).parent.mkdir(parents=True)
     (layout.path / name).symlink_to(outside)
-    with pytest.raises(RegistryError, match="links in it are not followed|oci:"):
+    with pytest.raises(RegistryError, match=r"cannot .* `oci:"):
         layout.put_manifest("1.0", INDEX)
     with pytest.raises(RegistryError):
         layout.find(INDEX.digest)

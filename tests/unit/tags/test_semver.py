@@ -19,8 +19,8 @@ VALID = (
 )  # fmt: skip
 INVALID = (
     "1", "1.2", "1.2.3-0123", "1.2.3-0123.0123", "1.1.2+.123", "+invalid", "-1.0.3", "v1.2.3", "01.1.1", "1.01.1",
-    "1.2.3.DEV", "1.2-SNAPSHOT", "1.2.3-", "1.2.3+", "1.2.3-a..b", "1.2.3 ", "1.2.3\n", "", "\u0661.\u0662.\u0663", "1.2.3-é",
-    "1.0.0-" + "a" * MAX_LENGTH,
+    "1.2.3.DEV", "1.2-SNAPSHOT", "1.2.3-", "1.2.3+", "1.2.3-a..b", "1.2.3 ", "1.2.3\n", "", "1.2.3-é",
+    "\u0661.\u0662.\u0663", "1.0.0-" + "a" * MAX_LENGTH,
 )  # fmt: skip
 
 identifiers = st.one_of(
@@ -38,7 +38,9 @@ versions = st.builds(
 
 def test_the_order_is_that_of_the_specification() -> None:
     """The chain of examples in section 11 is ascending."""
-    assert list(ASCENDING) == sorted(ASCENDING[::-1], key=lambda text: parse_semver(text).precedence)
+    shuffled = ASCENDING[5:] + ASCENDING[:5]
+
+    assert list(ASCENDING) == sorted(shuffled, key=lambda text: parse_semver(text).precedence)
 
 
 @pytest.mark.parametrize("text", VALID)

@@ -51,8 +51,9 @@ def test_a_filter_gives_what_it_says(text: str, expected: str) -> None:
     [
         "'///' | slug", "'日本' | slug", "'' | slug", "image | date", "now | date('%A')", "now | date('%')",
         "'a' | truncate(0)", "'a' | truncate('3')", "'a' | short(true)", "'x' | major", "'v1.2.3' | minor",
-        "'a' | join",        "'a' | first", "('a' | split('')) | first", "[] | last", "'x' | int", "'9999999999999999999' | int",
-        "'1.5' | int", "'' | int", "'--1' | int", "image | replace('', 'x')", "none | lower", "git | lower",
+        "'a' | join", "'a' | first", "('a' | split('')) | first", "[] | last", "'x' | int",
+        "'9999999999999999999' | int", "'1.5' | int", "'' | int", "'--1' | int", "image | replace('', 'x')",
+        "none | lower", "git | lower",
     ],
 )  # fmt: skip
 def test_what_a_filter_cannot_take_is_an_error_with_a_hint(text: str) -> None:

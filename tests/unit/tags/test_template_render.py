@@ -20,7 +20,7 @@ from orchestrator.tags.values import (
     mapping_value,
     version_value,
 )
-from tests.unit.tags.facts_for_tags import BETWEEN, GIT, SHA, VALUES
+from tests.unit.tags.facts_for_tags import BETWEEN, GIT, NOW, SHA, VALUES
 
 
 def _error(text: str, values: Values = VALUES) -> TemplateError:
@@ -48,6 +48,7 @@ def _error(text: str, values: Values = VALUES) -> TemplateError:
         ("{{ 'a' if git.dirty else 'b' }}", "b"),
         ("{{ git.branch or 'detached' }}", "feature/Login_page"),
         ("{{ not version.prerelease }}|{{ version.major >= 1 and true }}", "false|true"),
+        ("{{ version or 'none' }}", "1.2.3-rc.1+b5"),
         ("{{ version.major * 100 + version.minor * 10 - 1 }}", "119"),
         ("{{ 7 // 2 }}|{{ 7 % 2 }}|{{ 2 ** 10 }}|{{ 1 / 2 }}|{{ -1 }}", "3|1|1024|0.5|-1"),
         ("{{ 'v' ~ version.major ~ true }}|{{ 'v' + version }}", "v1true|v1.2.3-rc.1+b5"),
@@ -295,6 +296,18 @@ def test_results_are_remembered_by_value_and_kind() -> None:
     ]
 
     assert rendered == ["1", "true", "1.0", "1", "1"]
+
+
+def test_an_image_without_variables_says_so() -> None:
+    """There is nothing to suggest."""
+    assert ("there is nothing in `vars` here",) == _error("{{ vars.x }}", Values(now=NOW)).hints
+
+
+def test_a_number_of_the_user_may_be_too_large() -> None:
+    """TOML's numbers have no more digits than templates take."""
+    values = msgspec.structs.replace(VALUES, vars=mapping_value("vars", {"n": 10**30}))
+
+    assert "more than 18 digits" in _error("{{ vars.n }}", values).message
 
 
 def test_a_mistake_stays_one() -> None:
