@@ -133,7 +133,7 @@ class Preparation:
             self.findings.stop_on_errors()
             message = f"`{path}` cannot be read"
             raise ConfigurationError(message)
-        root = Path(os.path.abspath(path)).parent
+        root = Path(os.path.realpath(path.parent))
         return self._resolve(project, root)
 
     def _resolve(self, project: Project, root: Path) -> Loaded:
@@ -354,7 +354,7 @@ def find_root(options: ProjectOptions) -> Path:
     Raises:
         UsageError: there is no `builds.toml`.
     """
-    return Path(os.path.abspath(options.file or find_build_file(Path.cwd()))).parent
+    return Path(os.path.realpath((options.file or find_build_file(Path.cwd())).parent))
 
 
 def insecure_registries(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -185,7 +185,9 @@ def render_text(reference: str, report: VerifyReport) -> str:
     from orchestrator.ui.text import count, table
 
     rows = (
-        [] if _is_lone(report) else [_row("index", report.ok, count(len(report.platforms), "platform"), report.digest)]
+        []
+        if _is_lone(report)
+        else [_row("index", report.index_ok, count(len(report.platforms), "platform"), report.digest)]
     )
     rows += [_row(str(each.platform), each.ok, _seen(each), each.digest) for each in report.platforms]
     findings = [f"  {_word(finding)}{finding}" for finding in report.all_findings]

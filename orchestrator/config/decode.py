@@ -32,7 +32,7 @@ _Table = TypeVar("_Table", bound=msgspec.Struct)
 
 def decode(text: str, file: str) -> tuple[BuildFile | None, tuple[Diagnostic, ...]]:
     """The tables of a `builds.toml` and all findings about them; None where one of these is an error."""
-    return _decode(text, file, BuildFile, None)
+    return _decode(text, file, BuildFile, "error")
 
 
 def decode_included(
@@ -54,7 +54,7 @@ def decode_table(
 
 
 def _decode(
-    text: str, file: str, table: type[_File], secrets_in_args: SecretsInArgs | None
+    text: str, file: str, table: type[_File], secrets_in_args: SecretsInArgs
 ) -> tuple[_File | None, tuple[Diagnostic, ...]]:
     with _without_collector():
         tree, unreadable = parse(text, file)
@@ -66,12 +66,11 @@ def _decode(
     if typed is None:
         if not _check_format(tree, walked):
             return None, walked.all()
-        typed = _convert(walk.run({**tree, "format": FORMAT}, table), table)
+        typed = msgspec.convert(walk.run({**tree, "format": FORMAT}, table), table)
     check_strict(tree, text, walked)
     ruled = Findings(file)
-    if typed is not None:
-        chosen = secrets_in_args or (typed.project.secrets_in_args if isinstance(typed, BuildFile) else "error")
-        check_file(typed, ruled, chosen)
+    chosen = typed.project.secrets_in_args if isinstance(typed, BuildFile) else secrets_in_args
+    check_file(typed, ruled, chosen)
     everything = (*walked.all(), *_independent(map(walk.original, ruled.all()), walked.all()))
     return (None if has_errors(everything) else typed), everything
 

@@ -134,11 +134,11 @@ class _Scanner:
 
     def _key(self) -> list[_Part]:
         parts: list[_Part] = []
-        while not parts or self._peek("."):
+        while not parts or (self._peek(".") and len(parts) < _MAX_DEPTH):
             self.position += 1 if parts else 0
             self._skip(_SPACE)
             match = _PART.match(self.text, self.position)
-            if match is None or len(parts) == _MAX_DEPTH:
+            if match is None:
                 raise _StopError
             self.position = match.end()
             parts.append(_Part(name=_unquoted(match.group()), at=match.span()))

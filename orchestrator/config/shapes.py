@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeGuard, Union, get_args, get_origin
@@ -58,11 +59,11 @@ def _metas(annotation: object) -> tuple[msgspec.Meta, ...]:
 
 
 def members(annotation: object) -> tuple[object, ...]:
-    """The alternatives of a type, those of nested unions included, without the one that says "not written"."""
+    """The alternatives of a type, those of nested unions included, without those that no value in TOML can have."""
     bare = bare_type(annotation)
     if get_origin(bare) in {Union, types.UnionType}:
         return tuple(inner for member in get_args(bare) for inner in members(member))
-    return () if bare is msgspec.UnsetType else (annotation,)
+    return () if bare in {msgspec.UnsetType, type(None)} else (annotation,)
 
 
 def bare_type(annotation: object) -> object:
@@ -97,7 +98,10 @@ def choices(annotation: object) -> tuple[str, ...]:
     return tuple(str(word) for bare in bares if get_origin(bare) is Literal for word in get_args(bare))
 
 
-_SINGULAR: Final = {str: "string", int: "integer", float: "number", bool: "Boolean", dict: "table", list: "list"}
+_SINGULAR: Final[Mapping[object, str]] = {
+    str: "string", int: "integer", float: "number", bool: "Boolean",
+    dict: "table", list: "list", tuple: "list", set: "list", frozenset: "list",
+}  # fmt: skip
 _SCALARS: Final = {"string", "integer", "number", "Boolean"}
 
 
@@ -130,9 +134,7 @@ def _noun(annotation: object) -> str:
     if is_table_class(bare):
         return "table"
     origin = get_origin(bare) or bare
-    if isinstance(origin, type):
-        return _SINGULAR.get(origin, "list" if origin in {tuple, set, frozenset} else origin.__name__)
-    return "value"
+    return _SINGULAR.get(origin, str(getattr(origin, "__name__", "value")))
 
 
 def _phrase(annotation: object) -> str:

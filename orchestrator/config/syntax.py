@@ -235,15 +235,14 @@ def _conflict(second: Found, ordered: list[Found]) -> Found | None:
 
 
 def _last_token(text: str, start: int, stop: int) -> int:
-    """The offset of the last character before `stop` that is neither blank nor part of a comment."""
+    """The offset of the last character before `stop` that is neither blank nor part of a comment; `start` is one."""
     position = stop
-    while position > start:
+    while True:
         line_start = max(text.rfind("\n", start, position) + 1, start)
         line = _without_comment(text[line_start:position])
         if line.strip():
             return line_start + len(line.rstrip()) - 1
         position = line_start - 1
-    return start
 
 
 def _closes_more(line: str) -> bool:

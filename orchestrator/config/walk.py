@@ -161,9 +161,8 @@ class Walk:
 def _where(keys: Keys) -> str:
     if not keys:
         return "as the whole file"
-    if isinstance(keys[-1], int):
-        return f"in {quote(render_key(tuple(key for key in keys[-2:] if isinstance(key, str))))}"
-    return f"for {quote(render_key(keys[-1:]))}"
+    names = [key for key in keys if isinstance(key, str)]
+    return f"{'in' if isinstance(keys[-1], int) else 'for'} {quote(render_key(tuple(names[-1:])))}"
 
 
 def _same_kind(value: object, annotation: object) -> bool:

@@ -78,6 +78,11 @@ class VerifyReport(Model):
         return self.findings + tuple(finding for platform in self.platforms for finding in platform.findings)
 
     @property
+    def index_ok(self) -> bool:
+        """Whether the index itself, whatever its platforms hold, has nothing but warnings."""
+        return _is_ok(self.findings)
+
+    @property
     def ok(self) -> bool:
         """Whether nothing but warnings was found."""
         return _is_ok(self.all_findings)

@@ -166,12 +166,13 @@ def _apply_pax(extended: _Extended, records: bytes) -> None:
     while position < len(records):
         space = records.find(b" ", position, position + _MAX_DIGITS + 1)
         length = _decimal(records[position:space]) if space > 0 else 0
-        record = records[space + 1 : position + length]
+        end = position + length
+        record = records[space + 1 : end]
         key, equals, value = record.partition(b"=")
-        if length <= space + 1 - position or not equals or not record.endswith(b"\n"):
+        if end > len(records) or not equals or not record.endswith(b"\n"):
             msg = "the layer has a malformed pax header"
             raise LayerError(msg)
-        position += length
+        position = end
         _apply_record(extended, key, value[:-1])
 
 

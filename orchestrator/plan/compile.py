@@ -128,6 +128,8 @@ class _Compiler:
         self._reader = reader
         self._rules = EmulationRules(declared.platforms)
         self._images = selected_images(declared, scope)
+        self._names = {image.name for image in self._images}
+        self._selection = frozenset(scope.selection)
         self._found: list[Diagnostic] = []
         self._edges: dict[str, list[Edge]] = {}
         for edge in declared.edges:
@@ -163,7 +165,7 @@ class _Compiler:
                         image=image, home=homes[image.name], tags=tags,
                         variants=tuple(variant for variant in variants if variant),
                         parents=self._parents(image.name, homes), data_parents=self._data_parents(edges, homes),
-                        selected=image.name in self._scope.selection,
+                        selected=image.name in self._selection,
                     )
                 )  # fmt: skip
         run, steps = plan_steps(
@@ -240,12 +242,11 @@ class _Compiler:
         self, image: Image, placements: Mapping[Platform, PlannedPlacement | None], wave: int
     ) -> Iterator[PlatformBuild]:
         edges = self._edges.get(image.name, ())
-        selected = {image.name for image in self._images}
         for platform, placement in placements.items():
             needs = dict.fromkeys(
                 build_id(edge.parent, edge.platform or platform)
                 for edge in edges
-                if edge.parent in selected and edge.kind.carries_data and platform in edge.platforms
+                if edge.parent in self._names and edge.kind.carries_data and platform in edge.platforms
             )
             yield PlatformBuild(
                 id=build_id(image.name, platform),

@@ -196,16 +196,17 @@ def _output(home: Home, step: str, image: str, run: str) -> Output:
 def _release_steps(images: tuple[ReadyImage, ...], run: str, *, replace_tags: bool) -> Iterator[Step]:
     before_gate = [stepnames.verify_id(ready.image.name) for ready in images]
     public = [ready for ready in images if ready.image.publish]
+    published = frozenset(ready.image.name for ready in public)
     for ready in public:
         for step in _copy_steps(ready, run):
             before_gate.append(step.id)
             yield step
     yield GateStep(id=stepnames.GATE, needs=tuple(before_gate))
-    fixed = [_promote_step(ready, public, moving=False, replace=replace_tags) for ready in public]
+    fixed = [_promote_step(ready, published, moving=False, replace=replace_tags) for ready in public]
     yield from fixed
     yield GateStep(id=stepnames.MOVING_GATE, needs=(stepnames.GATE, *(step.id for step in fixed)))
     for ready in public:
-        yield _promote_step(ready, public, moving=True, replace=True)
+        yield _promote_step(ready, published, moving=True, replace=True)
 
 
 def _copy_steps(ready: ReadyImage, run: str) -> Iterator[CopyStep]:
@@ -226,9 +227,8 @@ def _copy_steps(ready: ReadyImage, run: str) -> Iterator[CopyStep]:
         )
 
 
-def _promote_step(ready: ReadyImage, public: list[ReadyImage], *, moving: bool, replace: bool) -> PromoteStep:
+def _promote_step(ready: ReadyImage, published: frozenset[str], *, moving: bool, replace: bool) -> PromoteStep:
     name_of = stepnames.moving_id if moving else stepnames.promote_id
-    published = {other.image.name for other in public}
     parents = (name_of(parent) for parent in ready.parents if parent in published)
     return PromoteStep(
         id=name_of(ready.image.name),

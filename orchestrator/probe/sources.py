@@ -15,24 +15,43 @@ MAX_DOCKERFILE: Final = 1024 * 1024
 
 def read_sources(root: Path, *, folders: Iterable[str], dockerfiles: Iterable[str], boundary: Path) -> SourceFacts:
     """Look at these paths, relative to `root`. `outside` are those that a symbolic link leads out of `boundary`."""
-    base = os.path.realpath(boundary)
+    links = _Links(os.path.realpath(boundary))
     states: dict[str, FolderState] = {}
+    texts: dict[str, str | None] = {}
     outside: set[str] = set()
-    for folder in folders:
-        if folder in states:
-            continue
+    for folder in dict.fromkeys(folders):
         path = os.path.normpath(root / folder)
         states[folder] = _folder_state(path)
-        if states[folder] is FolderState.FOLDER and _leaves(path, base):
+        if states[folder] is FolderState.FOLDER and links.leave(path):
             outside.add(folder)
-    texts: dict[str, str | None] = {}
-    for dockerfile in dockerfiles:
-        if dockerfile not in texts:
-            path = os.path.normpath(root / dockerfile)
-            texts[dockerfile] = _read_text(path)
-            if texts[dockerfile] is not None and _leaves(path, base):
-                outside.add(dockerfile)
+    for dockerfile in dict.fromkeys(dockerfiles):
+        path = os.path.normpath(root / dockerfile)
+        texts[dockerfile] = _read_text(path)
+        if texts[dockerfile] is not None and links.leave(path):
+            outside.add(dockerfile)
     return SourceFacts(folders=states, dockerfiles=texts, outside=frozenset(outside))
+
+
+class _Links:
+    """Follows symbolic links, each folder once: `os.path.realpath` would look at every parent of every path again."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._real = {os.sep: os.sep}
+
+    def leave(self, path: str) -> bool:
+        """Whether a path that is written inside of the base leads out of it."""
+        return self._within(path) and not self._within(self._resolve(path))
+
+    def _within(self, path: str) -> bool:
+        return path == self._base or path.startswith(self._base + os.sep)
+
+    def _resolve(self, path: str) -> str:
+        if path not in self._real:
+            parent, name = os.path.split(path)
+            plain = os.path.join(self._resolve(parent), name)  # noqa: PTH118 (10,000 of them)
+            self._real[path] = os.path.realpath(plain) if os.path.islink(plain) else plain  # noqa: PTH114 (as above)
+        return self._real[path]
 
 
 def _folder_state(path: str) -> FolderState:
@@ -41,13 +60,6 @@ def _folder_state(path: str) -> FolderState:
     except (OSError, ValueError):
         return FolderState.MISSING
     return FolderState.FOLDER if stat.S_ISDIR(mode) else FolderState.OTHER
-
-
-def _leaves(path: str, base: str) -> bool:
-    """Whether a path that is written inside of the boundary leads out of it."""
-    written = path == base or path.startswith(base + os.sep)
-    real = os.path.realpath(path)
-    return written and not (real == base or real.startswith(base + os.sep))
 
 
 def _read_text(path: str) -> str | None:

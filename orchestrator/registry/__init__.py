@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.registry.patience import Patience
-
 if TYPE_CHECKING:
     from orchestrator.registry.logins import Capture
+    from orchestrator.registry.patience import Patience
     from orchestrator.registry.stores import RegistryStores
 
 
@@ -36,6 +35,7 @@ def open_stores(
     Returns:
         The stores; to be closed, or used in a `with` statement. Threads may share them.
     """
+    from orchestrator.registry.patience import Patience  # noqa: PLC0415  # as below
     from orchestrator.registry.stores import RegistryStores  # noqa: PLC0415  # urllib3, which few commands need
 
     return RegistryStores(

@@ -15,6 +15,10 @@ from orchestrator.registry.secret import Secrets
 
 TRANSIENT_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 MAX_ERROR_BYTES: Final = 64 * 1024
+_BAD_REQUEST: Final = 400
+_WANTS_TLS: Final = b"HTTP request to an HTTPS server"
+"""What servers written in Go answer to plain HTTP, with a status that says nothing."""
+
 _MAX_ERRORS: Final = 3
 _MAX_TEXT: Final = 300
 _MAX_CODE: Final = 60
@@ -88,7 +92,12 @@ def refuse(refusal: Refusal, secrets: Secrets, *, now: float, notes: tuple[str, 
         retry_after=parse_retry_after(refusal.headers.get("retry-after", ""), now),
     )
     message = f"answered {refusal.status}" + (f" ({'; '.join(texts)})" if texts else "")
-    return RequestError(message, failure, hints=(*notes, *_find_hints(refusal.registry, refusal.status, codes)))
+    hints = _find_hints(refusal.registry, refusal.status, codes)
+    if refusal.status == _BAD_REQUEST and _WANTS_TLS in refusal.body:
+        hints = (
+            f"`{refusal.registry}` speaks TLS: put its authority at `~/.docker/certs.d/{refusal.registry}/ca.crt`",
+        )
+    return RequestError(message, failure, hints=(*notes, *hints))
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

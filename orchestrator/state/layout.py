@@ -172,10 +172,11 @@ class OciLayout:
         return found
 
     def _remove_all_but(self, names: set[str]) -> None:
-        with self._writing() as blobs:
-            for entry in os.listdir(blobs):
-                if entry not in names:
-                    os.unlink(entry, dir_fd=blobs)
+        """Remove blobs; what is still being written has a name that is no digest, and stays."""
+        with self._writing() as blobs, os.scandir(blobs) as entries:
+            for name in [entry.name for entry in entries]:
+                if name not in names and not name.startswith("."):
+                    os.unlink(name, dir_fd=blobs)
 
     def _find_tag(self, tag: str) -> Digest | None:
         for _, descriptor in self._read_entries():

@@ -72,7 +72,8 @@ def test_foreign_program(tmp_path: Path, capsys: pytest.CaptureFixture[str], ref
     layout(tmp_path / "out", wrong())
     assert run(("verify", reference)) == 6
     captured = capsys.readouterr()
-    assert "  /usr/bin/stray: x86-64 program in a linux/arm64 image" in captured.out.splitlines()
+    assert [line.split()[1] for line in captured.out.splitlines()[1:4]] == ["ok", "ok", "FAILED"]
+    assert captured.out.splitlines()[4:] == ["  /usr/bin/stray: x86-64 program in a linux/arm64 image"]
     assert "1 of 1 image not as declared" in captured.err
     assert "--ignore" in captured.err
 

@@ -128,6 +128,34 @@ def test_hostile_error_body(body: bytes) -> None:
     assert len(caught.value.message) < 1000
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "hint"),
+    [
+        (404, b'{"errors":[{"code":"NAME_UNKNOWN"}]}', "create the repository"),
+        (400, b"Client sent an HTTP request to an HTTPS server.\n", "speaks TLS: put its authority at"),
+        (413, b"<html>too large</html>", "size limit"),
+        (429, b'{"errors":[{"code":"TOOMANYREQUESTS"}]}', "limits requests"),
+        (503, b"", "run the same command again"),
+    ],
+)
+def test_hints(status: int, body: bytes, hint: str) -> None:
+    """What went wrong decides what to do."""
+    with FakeRegistry() as registry, opened(attempts=1) as stores:
+        registry.fail("POST", ".*", AnswerWith(status=status, body=body))
+        with pytest.raises(RequestError) as caught:
+            stores.repository(repository_of(registry)).put_blob(describe(b"x"), source_of(b"x"))
+    assert any(hint in text for text in caught.value.hints)
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_put_that_stores_nothing(status: int) -> None:
+    """A manifest is put when the registry says that it was created, or at least that it knows its digest."""
+    with FakeRegistry() as registry, opened() as stores:
+        registry.fail("PUT", ".*", AnswerWith(status=status, headers={"Docker-Content-Digest": "sha256:0"}))
+        with pytest.raises(RegistryError, match=r"answered 202|illegal digest"):
+            stores.repository(repository_of(registry)).put_manifest("1.0", make_sample().manifest)
+
+
 def test_nothing_listens() -> None:
     """A registry that is gone is named, with what to check; without a traceback of the library."""
     with FakeRegistry() as registry:

@@ -187,3 +187,12 @@ def test_foreign_layers_stay_where_they_are(tmp_path: Path) -> None:
     source.put_manifest(manifest.digest, manifest)
     copy_tree(source, target, manifest.digest)
     assert manifest.digest == target.find(manifest.digest)
+
+
+def test_malformed_manifest(tmp_path: Path) -> None:
+    """A manifest that cannot be read is named with its store, and not copied."""
+    source, target = OciLayout(tmp_path / "a"), OciLayout(tmp_path / "b")
+    manifest = Manifest(media_type=OCI_INDEX, content=b'{"schemaVersion":2,"manifests":[{"digest":"x"}]}')
+    source.put_manifest(manifest.digest, manifest)
+    with pytest.raises(RegistryError, match="cannot copy"):
+        copy_tree(source, target, manifest.digest)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import RegistryError
+from orchestrator.oci.reference import parse_repository
+from orchestrator.registry import open_stores
 from orchestrator.registry.failure import RequestError
 from orchestrator.testing.registry import AnswerWith, Basic, FakeRegistry
 from tests.contract.registry_sample import (
     TLS,
     USERS,
     describe,
+    encode,
     login_to,
     make_sample,
     opened,
     put_sample,
     read_blob,
     repository_of,
+    source_of,
 )
 
 BLOBS = ".*/blobs/.*"
@@ -31,10 +37,17 @@ def redirect(location: str, status: int = 307) -> AnswerWith:
 
 
 def trust(registry: FakeRegistry, folder: Path) -> None:
-    """Install the certificate of a registry where Docker looks for it."""
+    """Install an authority and a client certificate for a registry where Docker looks for them."""
     certificates = folder / ".docker" / "certs.d" / registry.host
     certificates.mkdir(parents=True)
-    shutil.copy(TLS, certificates / "ca.crt")
+    for name in ("ca.crt", "client.cert", "client.key"):
+        shutil.copy(TLS, certificates / name)
+
+
+def hang_up(server: socket.socket, times: int) -> None:
+    """Take connections and close them."""
+    for _ in range(times):
+        server.accept()[0].close()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -161,3 +174,50 @@ def test_never_back_to_plain_http(tmp_path: Path) -> None:
         with opened({"HOME": str(tmp_path)}) as stores, pytest.raises(RegistryError, match="without TLS"):
             read_blob(stores.repository(repository_of(registry)), describe(b"layer"))
         assert plain.requests == ()
+
+
+def test_tls_handshake_that_breaks(tmp_path: Path) -> None:
+    """A TLS connection that ends in the handshake may be a matter of the moment, and is tried again."""
+    with socket.create_server(("127.0.0.1", 0)) as server, opened({"HOME": str(tmp_path)}, attempts=2) as stores:
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        (tmp_path / ".docker" / "certs.d" / host).mkdir(parents=True)
+        thread = threading.Thread(target=hang_up, args=(server, 2))
+        thread.start()
+        with pytest.raises(RequestError, match="tried 2 times"):
+            stores.ping(host)
+        thread.join()
+
+
+def test_proxy_gets_its_own_password_only(tmp_path: Path) -> None:
+    """A proxy gets its password from its address; the address is asked of it as a whole, and nothing else is."""
+    with FakeRegistry() as proxy:
+        environment = {"HTTP_PROXY": f"http://ann:s3cret@{proxy.host}", "HOME": str(tmp_path)}
+        with open_stores(environment, insecure=("registry.example",)) as stores:
+            assert stores.repository(parse_repository("registry.example/acme/api")).find("1.0") is None
+        request = proxy.requests[0]
+    assert request.path == "http://registry.example/v2/acme/api/manifests/1.0"
+    assert f"Basic {encode('ann', 's3cret')}" == request.headers["proxy-authorization"]
+    assert "authorization" not in request.headers
+
+
+def test_proxy_that_is_none() -> None:
+    """A proxy of a kind that we cannot use is refused without showing its address, which may hold a password."""
+    environment = {"HTTP_PROXY": "socks5://ann:s3cret@127.0.0.1:1"}
+    with (
+        open_stores(environment, insecure=("registry.example",)) as stores,
+        pytest.raises(RegistryError, match="cannot use the proxy") as caught,
+    ):
+        stores.repository(parse_repository("registry.example/acme/api")).find("1.0")
+    assert "s3cret" not in f"{caught.value} {caught.value.hints}"
+
+
+def test_upload_to_another_host(tmp_path: Path) -> None:
+    """An upload that the registry wants elsewhere goes there without a login."""
+    with FakeRegistry(access=Basic(users=USERS)) as registry, FakeRegistry() as store:
+        place = redirect(f"{store.url}/v2/x/x/blobs/uploads/1", 202)
+        with opened(login_to(registry, tmp_path)) as stores:
+            stores.ping(registry.host)
+            registry.fail("POST", ".*", place)
+            store.fail("PUT", ".*", AnswerWith(status=201))
+            stores.repository(repository_of(registry)).put_blob(describe(b"x"), source_of(b"x"))
+        assert [False] == ["authorization" in logged.headers for logged in store.requests]

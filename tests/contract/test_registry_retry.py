@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from orchestrator.errors import RegistryError
@@ -9,7 +12,7 @@ from orchestrator.oci.digest import digest_bytes
 from orchestrator.registry import open_stores
 from orchestrator.registry.failure import RequestError
 from orchestrator.registry.patience import Patience
-from orchestrator.testing.registry import AnswerWith, Bearer, Cut, FakeRegistry, LoseAnswer, Reset
+from orchestrator.testing.registry import AnswerWith, Bearer, Cut, FakeRegistry, Hold, LoseAnswer, Reset
 from tests.contract.registry_sample import (
     describe,
     make_sample,
@@ -160,3 +163,25 @@ def test_retry_after(asked: str, least: float, most: float) -> None:
         assert stores.repository(repository_of(registry)).find("1.0") is None
     assert len(pauses) == 1
     assert least <= pauses[0] <= most
+
+
+def test_closing_ends_a_pause() -> None:
+    """Whoever waits to try again is woken up when the stores are closed."""
+    with FakeRegistry() as registry, ThreadPoolExecutor(1) as pool:
+        registry.fail("HEAD", ".*", AnswerWith(status=503, headers={"Retry-After": "3600"}), times=0)
+        patience = Patience(longest_delay=3600.0)
+        with open_stores({}, patience=patience) as stores:
+            waiting = pool.submit(stores.repository(repository_of(registry)).find, "1.0")
+            while not registry.requests:
+                threading.Event().wait(0.001)
+        with pytest.raises(RegistryError, match="closed"):
+            waiting.result()
+
+
+def test_no_answer() -> None:
+    """A registry that takes a request and says nothing is not waited for without end."""
+    patience = Patience(attempts=1, read_timeout=0.05)
+    with FakeRegistry() as registry, open_stores({}, patience=patience) as stores:
+        registry.fail("HEAD", ".*", Hold())
+        with pytest.raises(RequestError, match="no answer in time"):
+            stores.repository(repository_of(registry)).find("1.0")

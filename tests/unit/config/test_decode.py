@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,15 +12,26 @@ from msgspec import Meta
 from orchestrator.config.credentials import is_credential, looks_like_credential
 from orchestrator.config.decode import decode, decode_bytes, decode_included, decode_table
 from orchestrator.config.duration import parse_duration
+from orchestrator.config.findings import Findings
 from orchestrator.config.locate import resolve
 from orchestrator.config.rules.image import MAX_COMBINATIONS
 from orchestrator.config.schema import BuildFile, ImageTable
 from orchestrator.config.syntax import MAX_LENGTH
+from orchestrator.config.walk import Walk
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.model import Table
 from orchestrator.ui.diagnostics import ordered
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "acme.builds.toml"
+
+
+PLATFORMS_HINT = (
+    'here `platforms` is a list: `platforms = ["linux/arm64"]`; what differs by platform is in `on."linux/arm64"`'
+)
+EXTEND_HINT = (
+    "write a table with `platforms`, `tags`, `secrets`, `ssh`, `cache-from`, `cache-to`, `no-cache-filter`, "
+    "`entitlements`"
+)
 
 
 def found(text: str) -> tuple[Diagnostic, ...]:
@@ -115,8 +127,7 @@ def test_an_unknown_key_says_what_was_meant(body: str, hint: str) -> None:
         (
             'platforms."linux/arm64" = {}',
             "expected a list of strings for `platforms`, got a table",
-            'here `platforms` is a list: `platforms = ["linux/arm64"]`; '
-            'what differs by platform is in `on."linux/arm64"`',
+            PLATFORMS_HINT,
         ),
         ("timeout = 30", "expected a string for `timeout`, got an integer", "put it in quotes"),
         ("version = 1979-05-27", "expected a string or a table for `version`, got a date", "put it in quotes"),
@@ -136,11 +147,9 @@ def test_an_unknown_key_says_what_was_meant(body: str, hint: str) -> None:
             "expected a table in `secrets`, got a string",
             'write `secrets = [{ id = "…", env = "…" }]`',
         ),
-        ("extend = 5", "expected a table for `extend`, got an integer", "write a table with `platforms`, `tags`, "
-         "`secrets`, `ssh`, `cache-from`, `cache-to`, `no-cache-filter`, `entitlements`"),
+        ("extend = 5", "expected a table for `extend`, got an integer", EXTEND_HINT),
         ("needs = [[]]", "expected a string in `needs`, got a list", 'write `"…"`'),
-        ('extend = "x"', "expected a table for `extend`, got a string", "write a table with `platforms`, `tags`, "
-         "`secrets`, `ssh`, `cache-from`, `cache-to`, `no-cache-filter`, `entitlements`"),
+        ('extend = "x"', "expected a table for `extend`, got a string", EXTEND_HINT),
     ],
 )  # fmt: skip
 def test_a_wrong_type_says_what_to_write(body: str, message: str, hint: str) -> None:
@@ -339,6 +348,8 @@ def test_format(text: str, line: int, code: str) -> None:
         ("a = " + "[" * 1000, 1, "flatten it"),
         (".".join("a" * 2000) + " = 1\n", 1, "flatten it"),
         ("b = 1\na = " + "1" * 5000, 2, "put it in quotes if it is a string"),
+        ("a = [\n  *\n]\n", 2, "a string needs quotes around it"),
+        ("a = [[1\n  2\n]\n", 1, "close it with `]`, or put a comma between its parts"),
         ("\ufeffa ==1\n", 1, "a string needs quotes around it"),
     ],
 )
@@ -390,6 +401,40 @@ def test_an_image_with_a_dot_in_its_name() -> None:
     assert (
         "dotted-name", ("a name has letters, digits, `-` and `_`, no dots: write `my-app`",),
     ) == (finding.code, finding.hints)  # fmt: skip
+
+
+def test_a_platform_without_quotes() -> None:
+    """`[platforms.linux.arm64]` is a platform `linux` with a key `arm64`."""
+    assert summary("[platforms.linux.arm64]\nemulation = 'allow'\n") == [(2, "illegal-platform"), (2, "unknown-key")]
+
+
+def test_a_duplicate_that_is_too_deep_to_be_found() -> None:
+    """The parser's own place is better than none."""
+    key = ".".join("b" * 40)
+    for text in (f"{key} = 1\n{key} = 1\n", f"a = 1\n{key} = 1\n{key} = 1\n"):
+        assert only(text).code == "toml-syntax"
+
+
+def test_the_collector_stays_off_where_it_was_off() -> None:
+    """Decoding leaves the process as it found it."""
+    gc.disable()
+    try:
+        decode("format = 1\n", "f")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_a_whole_table_of_a_wrong_type() -> None:
+    """There is no key to name."""
+    _, diagnostics = decode_table(5, _Config, "f", ())
+    assert ["expected a table as the whole file, got an integer"] == [finding.message for finding in diagnostics]
+
+
+def test_a_span_is_a_place_already() -> None:
+    """What a pass dropped moves places that are said by keys only."""
+    finding = Diagnostic(code="c", message="m", place=Span(file="f", line=1))
+    assert finding == Walk(Findings("f")).original(finding)
 
 
 def test_very_many_dotted_names_are_not_all_listed() -> None:
@@ -530,7 +575,7 @@ def test_a_backend_table_with_mistakes() -> None:
         "missing key `name` in `[backends.x.nodes[1]]`",
         "expected a table in `nodes`, got an integer",
         "unknown key `nam` in `[backends.x.nodes[3]]`",
-        "expected an integer or a NoneType for `limit`, got a string",
+        "expected an integer for `limit`, got a string",
         "expected a bytes for `extra`, got a list",
     ] == [finding.message for finding in diagnostics]
 

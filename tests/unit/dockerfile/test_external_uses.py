@@ -161,7 +161,8 @@ def test_a_stage_that_is_not_built_is_no_trap() -> None:
 
 def test_triggers_are_executed_by_the_stages_that_start_from_theirs() -> None:
     """`ONBUILD COPY --from` is a use of the child, not of the stage that declares it."""
-    text = "FROM a AS parent\nONBUILD COPY --from=assets x y\nONBUILD WORKDIR /x\nRUN --mount=from=a:1 ls\nFROM parent AS child\nFROM child AS grandchild\n"
+    parent = "FROM a AS parent\nONBUILD COPY --from=assets x y\nONBUILD WORKDIR /x\nRUN --mount=from=a:1 ls\n"
+    text = parent + "FROM parent AS child\nFROM child AS grandchild\n"
 
     assert _keys(text, "parent") == ["a", "a:1"]
     assert _keys(text, "child") == ["a", "a:1", "assets"]

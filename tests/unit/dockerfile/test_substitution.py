@@ -52,7 +52,8 @@ def test_a_word_expands_as_in_buildkit(word: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        "${", "${}", "${:x}", "${{X}", "${X", "${X:-a", "${X!a}", "${X:/a/b}", "'a", '"a', '"a\\', "${MISSING:?it is needed}",
+        "${", "${}", "${:x}", "${{X}", "${X", "${X:-a", "${X!a}", "${X:/a/b}", "'a", '"a', '"a\\',
+        "${MISSING:?it is needed}",
         "${EMPTY:?}", "${MISSING?}", "${X/a}", r"${X#\a}", r"${X/\a/b}", "${X:", "${a:-" * 40 + "}" * 40,
     ],
 )  # fmt: skip

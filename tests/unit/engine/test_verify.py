@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from orchestrator.engine.verify import Depth, VerifyReport, verify_image
 from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import digest_bytes
-from orchestrator.oci.manifest import Descriptor
+from orchestrator.oci.manifest import OCI_MANIFEST, Descriptor
 from orchestrator.oci.platform import parse_platform
 from orchestrator.state.layout import OciLayout
-from tests.unit.oci.images import LAYER_TYPE, attestation_entry, descriptor, entry, image, push
+from tests.unit.oci.images import LAYER_TYPE, attestation_entry, descriptor, entry, field, image, manifest, push, put
 from tests.unit.oci.parts import ELF_AMD64, ELF_ARM, ELF_ARM64, Entry, elf, hard_link, layer, symlink
 
 RUNTIME: dict[str, object] = {"Entrypoint": ["/app/tool"]}
@@ -309,3 +309,30 @@ def test_huge_index(store: CountingLayout) -> None:
     built = image("linux/arm64", DATA)
     push(store, {}, *[entry("linux/arm64", built)] * 300)
     assert told(verify_image(store, "1.0")) == ["index: an index of 300 entries, at most 256 are read"]
+
+
+def test_index_of_something_else(store: CountingLayout) -> None:
+    """Entries that are no image manifests, and manifests of something else, are findings and are not followed."""
+    broken = b'{"schemaVersion":2,"config":{},"layers":[]}'
+    chart = manifest(b"{}", (), (), kind="application/vnd.cncf.helm.config.v1+json")
+    store.put_manifest(chart.manifest.digest, chart.manifest)
+    put(store, broken)
+    entries = (
+        descriptor(b"page", "text/html", field("linux/386")),
+        descriptor(broken, OCI_MANIFEST, field("linux/amd64")),
+        entry("linux/arm64", chart),
+    )
+    push(store, {}, *entries)
+    report = verify_image(store, "1.0")
+    assert [each.ok for each in report.platforms] == [False, False, False]
+    assert store.opened == []
+
+
+def test_damaged_config(store: CountingLayout) -> None:
+    """A config that is not what its digest says is the store's trouble."""
+    built = image("linux/arm64", DATA)
+    push(store, {"linux/arm64": built})
+    path = store.path / "blobs" / "sha256" / digest_bytes(built.config).removeprefix("sha256:")
+    path.write_bytes(built.config.replace(b"linux", b"Linux"))
+    with pytest.raises(RegistryError, match="another digest"):
+        verify_image(store, "1.0")

@@ -254,6 +254,14 @@ def test_compressions() -> None:
     assert [paths(FileSystem(each.root, Budget(), complete=True)) for each in layers] == [["/a", "/b"]] * 5
 
 
+def test_what_follows_the_end() -> None:
+    """What follows the end mark is no file, and part of the diff id."""
+    content = tar(Entry(path="a")) + bytes(600_000) + tar(Entry(path="b"))
+    found = read_layer(io.BytesIO(gzip.compress(content)), Budget())
+    assert found.diff_id == digest_bytes(content)
+    assert paths(FileSystem(found.root, Budget(), complete=True)) == ["/a"]
+
+
 def test_other_compressions() -> None:
     """A compression that no layer may have is named."""
     with pytest.raises(LayerError, match="compressed with bzip2"):

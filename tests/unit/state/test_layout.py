@@ -198,3 +198,29 @@ def test_no_room(tmp_path: Path) -> None:
 def test_mount_of_something_else(layout: OciLayout) -> None:
     """Only another layout can be linked to."""
     assert not layout.mount_blob(Descriptor(media_type="x", digest=INDEX.digest, size=1), object())
+
+
+def test_publish_removes_what_was_before(layout: OciLayout) -> None:
+    """An owner has one entry; what nobody reaches after it was replaced is gone."""
+    other = Manifest(media_type=OCI_INDEX, content=CONTENT + b"\n")
+    clean = OciLayout(layout.path.with_name("clean"))
+    for manifest in (INDEX, other):
+        clean.put_manifest(manifest.digest, manifest)
+        clean.publish("1.0", manifest.digest, owner="api")
+    assert (["1.0"], other.digest) == (list(clean.tags()), clean.find("1.0"))
+    assert not clean.has_blob(INDEX.digest)
+
+
+def test_publish_beside_others(layout: OciLayout) -> None:
+    """Where somebody else has an entry in the layout, nothing is removed."""
+    other = Manifest(media_type=OCI_INDEX, content=CONTENT + b"\n")
+    layout.put_manifest(other.digest, other)
+    layout.publish("2.0", other.digest, owner="api")
+    assert ["1.0", "2.0"] == list(layout.tags())
+    assert layout.has_blob(INDEX.digest)
+
+
+def test_publish_of_nothing(layout: OciLayout) -> None:
+    """What is not in the layout cannot be published."""
+    with pytest.raises(RegistryError, match="no manifest"):
+        layout.publish("2.0", digest_bytes(b"gone"), owner="api")
