@@ -45,7 +45,7 @@ def run(arguments: tuple[str, ...]) -> int:
         if error.report:
             print_note(error.report)
         return _tell(error.message, error.hints, error.exit_code)
-    except Exception as error:  # noqa: BLE001 (a bug: told in one line, with the way to its traceback)
+    except Exception as error:
         if os.environ.get("ORCHESTRATE_DEBUG"):
             raise
         return _tell(

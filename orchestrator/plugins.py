@@ -10,7 +10,9 @@ import pluggy
 
 from orchestrator.api import hookspecs
 from orchestrator.api.backend import API_VERSION, Backend, BackendSpec
+from orchestrator.config.decode import decode_table
 from orchestrator.config.nearest import Nearest
+from orchestrator.diagnostics import Diagnostic, KeyPlace
 from orchestrator.errors import UsageError
 from orchestrator.model import Model, Table
 from orchestrator.plan.place import ConfiguredBackend
@@ -93,6 +95,30 @@ def find_backends() -> Found:
     return Found(specs=registry.specs, broken=tuple(broken))
 
 
+def check_table(spec: BackendSpec, table: object, file: str) -> tuple[Diagnostic, ...]:
+    """What is wrong with a table of `[backends]`: its types, and then what the backend itself finds.
+
+    Raises:
+        PluginError: the backend fails to look at it.
+    """
+    config, found = decode_table(table, spec.config, file, ("backends", spec.name))
+    if config is None:
+        return found
+    try:
+        problems = tuple(spec.check(config))
+    except Exception as error:
+        raise _plugin_failed(spec, "check its table", error) from error
+    return tuple(
+        Diagnostic(
+            code=problem.code,
+            message=problem.message,
+            place=KeyPlace(file=file, keys=("backends", spec.name, *problem.keys)),
+            hints=problem.hints,
+        )
+        for problem in problems
+    )
+
+
 def configure(spec: BackendSpec, table: object | None) -> ConfiguredBackend:
     """Make a backend from its table of `[backends]`, which was checked when the file was decoded.
 
@@ -106,9 +132,13 @@ def configure(spec: BackendSpec, table: object | None) -> ConfiguredBackend:
         message = f"`[backends.{spec.name}]`: {error}"
         raise PluginError(message) from error
     except Exception as error:
-        message = f"backend `{spec.name}` failed to start: {error!r}"
-        raise PluginError(message, hints=("report this to the authors of the backend",)) from error
+        raise _plugin_failed(spec, "start", error) from error
     return ConfiguredBackend(name=spec.name, backend=backend, capabilities=spec.capabilities)
+
+
+def _plugin_failed(spec: BackendSpec, what: str, error: Exception) -> PluginError:
+    message = f"backend `{spec.name}` failed to {what}: {error!r}"
+    return PluginError(message, hints=("report this to the authors of the backend",))
 
 
 def _distribution(entry: EntryPoint) -> str:

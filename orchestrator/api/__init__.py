@@ -5,6 +5,7 @@ from orchestrator.api.backend import (
     Backend,
     BackendSpec,
     Capabilities,
+    ConfigProblem,
     Emulation,
     FailureKind,
     LowerRequest,
@@ -37,8 +38,8 @@ from orchestrator.oci.platform import Platform, parse_platform
 
 __all__ = [
     "API_VERSION", "Backend", "BackendRegistry", "BackendSpec", "BuildOptions", "BuilderOf", "Capabilities",
-    "CollectedFile", "DigestOf", "Emulation", "FailureKind", "Invocation", "LayoutOutput", "LowerRequest", "Mode",
-    "NamedContext", "Node", "Outcome", "PathOf", "Phase", "PlaceRequest", "Placement", "Platform", "Probe",
-    "PushOutput", "Reader", "Refusal", "Solve", "SolveFailure", "SolveResult", "SourcePin", "Table", "Word",
-    "WrittenFile", "hookimpl", "parse_platform", "render_word",
+    "CollectedFile", "ConfigProblem", "DigestOf", "Emulation", "FailureKind", "Invocation", "LayoutOutput",
+    "LowerRequest", "Mode", "NamedContext", "Node", "Outcome", "PathOf", "Phase", "PlaceRequest", "Placement",
+    "Platform", "Probe", "PushOutput", "Reader", "Refusal", "Solve", "SolveFailure", "SolveResult", "SourcePin",
+    "Table", "Word", "WrittenFile", "hookimpl", "parse_platform", "render_word",
 ]  # fmt: skip

@@ -161,15 +161,35 @@ class Capabilities(Model):
     emulation: bool = False
 
 
+class ConfigProblem(Model):
+    """What is wrong with a table of a backend beyond its types; `keys` lead to the value, from the table on."""
+
+    keys: tuple[str | int, ...]
+    message: str
+    code: str = "illegal-value"
+    hints: tuple[str, ...] = ()
+
+
 BackendFactory: TypeAlias = Callable[[Table], Backend]
+ConfigCheck: TypeAlias = Callable[[Table], Iterable[ConfigProblem]]
+
+
+def no_problems(config: Table) -> tuple[ConfigProblem, ...]:
+    """The check of a table whose types say everything."""
+    del config
+    return ()
 
 
 class BackendSpec(Model):
-    """A backend as it is registered: `config` becomes `[backends.<name>]` and joins the JSON Schema."""
+    """A backend as it is registered: `config` becomes `[backends.<name>]` and joins the JSON Schema.
+
+    `check` says what is wrong with a table whose types are right; what it finds is shown at its line.
+    """
 
     name: str
     summary: str
     factory: BackendFactory
     config: type[Table]
+    check: ConfigCheck = no_problems
     api: tuple[int, int] = API_VERSION
     capabilities: Capabilities = Capabilities()

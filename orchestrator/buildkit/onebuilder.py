@@ -18,6 +18,10 @@ from orchestrator.buildkit.untrusted import UnreadableError
 _INSPECT = "inspect"
 _VERSION = "version"
 _INFO = "info"
+_OTHER_BUILDER = (
+    "create one: `docker buildx create --name orchestrate --driver docker-container --bootstrap`, or `doctor --fix`",
+    'and name it: `[backends.qemu]` with `builder = "orchestrate"`',
+)
 
 
 def builder_probes(builder: str) -> tuple[Probe, ...]:
@@ -47,12 +51,7 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
         builder=builder.name,
         summary=f"{builder.driver} driver",
         problem="" if fit else "the `docker` driver builds several platforms only with the containerd image store",
-        hints=()
-        if fit
-        else (
-            "create a builder: `docker buildx create --name orchestrate --driver docker-container --bootstrap`, and set "
-            '`[backends.qemu]` `builder = "orchestrate"` (`orchestrate doctor --fix` does the first)',
-        ),
+        hints=() if fit else _OTHER_BUILDER,
     )
 
 

@@ -21,8 +21,8 @@ def place_on(node: Node, request: PlaceRequest) -> Placement | Refusal:
         code="no-emulator",
         message=f"node `{node.name}` has no QEMU handler for `{request.platform}`",
         hints=(
-            "install it: `orchestrate doctor --fix`, or by hand "
-            f"`docker run --privileged --rm tonistiigi/binfmt --install {request.platform.architecture}`",
+            "install it: `orchestrate doctor --fix`",
+            f"or by hand: `docker run --privileged --rm tonistiigi/binfmt --install {request.platform.architecture}`",
         ),
     )
 

@@ -35,6 +35,7 @@ def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, *
     """
     from orchestrator.cli.execute import execute
     from orchestrator.cli.prepare import Preparation, destination_of
+    from orchestrator.cli.runnable import check_runnable
     from orchestrator.plan.model import Destination
     from orchestrator.ui.text import print_note
 
@@ -42,7 +43,7 @@ def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, *
     preparation = Preparation(make_project_options(values), os.environ)
     loaded = preparation.load()
     prepared = preparation.plan(loaded, options, destination=destination_of(options, unless_said=Destination.LAYOUT))
-    preparation.check_runnable(prepared)
+    check_runnable(prepared, preparation.findings, os.environ)
     if preparation.findings.all:
         print_note(preparation.findings.render())
     execute(

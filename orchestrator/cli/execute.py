@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,8 +85,8 @@ def execute(
         )
         engine.remember(remembered or {})
         try:
-            asyncio.run(engine.run())
-        except KeyboardInterrupt:
+            asyncio.run(_stoppable(engine))
+        except (KeyboardInterrupt, asyncio.CancelledError):
             interrupted = True
     result = summarise_run(prepared.plan, events, now=prepared.now.isoformat())
     write_result(result_file, result)
@@ -95,6 +96,14 @@ def execute(
         raise InterruptedRunError(message, hints=("no tag moves before everything is verified",))
     if result.exit_code:
         _fail(result)
+
+
+async def _stoppable(engine: Engine) -> None:
+    """Run the engine; SIGTERM, by which CI cancels, stops it as Ctrl-C does."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await engine.run()
 
 
 def keeps(event: Event) -> bool:

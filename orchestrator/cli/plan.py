@@ -24,12 +24,18 @@ def command(*, verbose: bool, style: str, detailed_exitcode: bool, **values: obj
     Shows what `build --push` would do, unless another destination is given. Needs no Docker.
     """
     from orchestrator.cli.prepare import Preparation, destination_of
-    from orchestrator.cli.show import show_plan
+    from orchestrator.cli.show import show_plan, show_unplanned
+    from orchestrator.errors import ConfigurationError
     from orchestrator.plan.model import Destination
 
     options = make_plan_options(values)
     preparation = Preparation(make_project_options(values), os.environ)
-    loaded = preparation.load()
+    try:
+        loaded = preparation.load()
+    except ConfigurationError:
+        if style == "json":
+            show_unplanned(preparation.findings)
+        raise
     has_home = any(image.repository for image in loaded.expansion.images)
     destination = destination_of(options, unless_said=Destination.PUSH if has_home else Destination.LAYOUT)
     prepared = preparation.plan(loaded, options, destination=destination)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from orchestrator.api.backend import Node
+from orchestrator.cli.backends import check_backends, configure_backends, default_backend
+from orchestrator.cli.findings import Findings
+from orchestrator.cli.insecure import insecure_registries
 from orchestrator.cli.options import PlanOptions, ProjectOptions
 from orchestrator.config.assign import assignment_lines, check_patterns, parse_assignments
-from orchestrator.config.decode import decode_table
-from orchestrator.config.locate import resolve
 from orchestrator.config.names import check_names
-from orchestrator.config.nearest import Nearest
 from orchestrator.config.overrides import check_overrides
 from orchestrator.config.project import Project
 from orchestrator.config.select import parse_platform_options, select
 from orchestrator.config.variables import resolve_vars
 from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity, has_errors
-from orchestrator.errors import ConfigurationError, PlanBlockedError, RegistryError, UsageError
+from orchestrator.errors import ConfigurationError, PlanBlockedError, UsageError
 from orchestrator.model import Model
 from orchestrator.oci.reference import Reference, parse_repository
 from orchestrator.plan.collide import check_collisions
@@ -37,51 +36,15 @@ from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.plan.release import ReleaseRules
 from orchestrator.plan.sources import check_sources, needed_sources
-from orchestrator.plugins import Found, configure, find_backends
+from orchestrator.plugins import Found, find_backends
 from orchestrator.probe.facts import host, read_nodes, read_tags, read_version_facts
 from orchestrator.probe.project import find_build_file, read_project
 from orchestrator.probe.sources import read_sources
 from orchestrator.process.capture import capture
 from orchestrator.registry import open_stores
 from orchestrator.tags.facts import GitFacts, NoGit
-from orchestrator.ui.diagnostics import render
-from orchestrator.ui.text import colour_for, count
 
-AUTO: Final = "auto"
-INSECURE: Final = "ORCHESTRATE_INSECURE_REGISTRIES"
 REGISTRY: Final = "ORCHESTRATE_REGISTRY"
-
-
-class Findings:
-    """Collects findings with the texts that they point into, and stops where they are errors."""
-
-    def __init__(self) -> None:
-        self.all: list[Diagnostic] = []
-        self.texts: dict[str, str] = {}
-
-    def add(self, found: Iterable[Diagnostic]) -> None:
-        """Add findings."""
-        self.all += found
-
-    def resolved(self) -> tuple[Diagnostic, ...]:
-        """All of them with lines and columns, each once."""
-        unique = {(finding.code, finding.message, str(finding.place)): finding for finding in self.all}
-        return resolve(unique.values(), self.texts)
-
-    def render(self) -> str:
-        """All of them as text for stderr."""
-        return render(self.resolved(), self.texts, colour=colour_for(sys.stderr))
-
-    def stop_on_errors(self) -> None:
-        """Stop where something is wrong with the files.
-
-        Raises:
-            ConfigurationError: at least one finding is an error.
-        """
-        if has_errors(tuple(self.all)):
-            errors = sum(finding.severity is Severity.ERROR for finding in self.resolved())
-            message = f"nothing was done: {count(errors, 'error')}"
-            raise ConfigurationError(message, report=self.render())
 
 
 class Loaded(Model):
@@ -115,7 +78,7 @@ class Preparation:
         self._environment = environment
         self._now = now or datetime.now(UTC).replace(microsecond=0)
         self._host = host()
-        self._found: Found | None = None
+        self._found = Found(specs={}, broken=())
         self._reader: DockerfileReader | None = None
 
     def load(self) -> Loaded:
@@ -139,7 +102,8 @@ class Preparation:
     def _resolve(self, project: Project, root: Path) -> Loaded:
         findings, options = self.findings, self._options
         findings.add(check_overrides(project))
-        self._check_backends(project)
+        self._found = find_backends()
+        findings.add(check_backends(project, self._found))
         variables, found = resolve_vars(project, self._environment, options.variables)
         findings.add(found)
         in_args = project.root.project.secrets_in_args
@@ -201,7 +165,7 @@ class Preparation:
         if has_errors(found):
             raise UsageError(found[0].message, hints=found[0].hints)
         findings.add(found)
-        backend, by_name = self._default_backend(loaded.project)
+        backend, by_name = default_backend(loaded.project, self._found, self._options.backend)
         scope = Scope(
             destination=destination,
             selection=selection,
@@ -214,7 +178,8 @@ class Preparation:
         )
         images = selected_images(loaded.declared, scope)
         _check_selection(images, scope)
-        backends = self._backends(loaded.project, images, backend)
+        names_used = (image.backend or backend for image in images)
+        backends = configure_backends(loaded.project, self._found, names_used, default=backend)
         nodes = read_nodes(backends, self._environment, offline=self._options.offline)
         facts = RunFacts(nodes=nodes, host=self._host, tags=self._tags(loaded, images, destination))
         if self._reader is None:
@@ -225,38 +190,6 @@ class Preparation:
         lowered = lower_plan(plan, backends, nodes)
         findings.add(_refusals(lowered))
         return Prepared(loaded=loaded, plan=plan, lowered=lowered, backends=backends, nodes=nodes, now=self._now)
-
-    def check_runnable(self, prepared: Prepared) -> None:
-        """Stop before anything runs where the plan cannot be executed as it is.
-
-        Raises:
-            PlanBlockedError: something is blocked or refused, or nobody knows whether it would work.
-        """
-        self.check_blocked(prepared)
-        if prepared.lowered.refusals:
-            self._block()
-        silent = [node for nodes in prepared.nodes.values() for node in nodes if node.provisional]
-        if silent:
-            message = f"nothing was done: node `{silent[0].name}` does not answer: {silent[0].summary}"
-            raise PlanBlockedError(message, hints=("`orchestrate doctor` says what is missing",))
-
-    def check_blocked(self, prepared: Prepared) -> None:
-        """Stop where the plan is blocked, or a registry that it needs did not answer.
-
-        Raises:
-            PlanBlockedError: something in the plan is blocked.
-            RegistryError: a registry that tags are to be put in did not answer.
-        """
-        if prepared.plan.blocked:
-            self._block()
-        unknown = any(finding.code == "tag-unknown" for finding in prepared.plan.diagnostics)
-        if unknown and prepared.plan.destination is Destination.PUSH:
-            message = "nothing was done: a registry does not answer"
-            raise RegistryError(message, report=self.findings.render())
-
-    def _block(self) -> NoReturn:
-        message = "nothing was done: the plan is blocked"
-        raise PlanBlockedError(message, report=self.findings.render())
 
     def _registry(self, project: Project) -> str | None:
         """`{{ registry }}`: command line over environment over file."""
@@ -271,65 +204,6 @@ class Preparation:
             place = KeyPlace(file=project.files[0].path, keys=("project", "registry"))
             self.findings.add((Diagnostic(code="registry", message=f"`{chosen}`: {error}", place=place),))
         return chosen
-
-    def _check_backends(self, project: Project) -> None:
-        """Hold `[backends]` against the tables of the backends that are there."""
-        found, file = self._find(), project.files[0].path
-        nearest = Nearest((*found.specs, "default"))
-        for name, table in project.root.backends.items():
-            place = KeyPlace(file=file, keys=("backends", name), on_key=True)
-            if name == "default":
-                self._check_default(table, file, nearest)
-            elif name in found.specs:
-                _, wrong = decode_table(table, found.specs[name].config, file, ("backends", name))
-                self.findings.add(wrong)
-            elif not any(plugin.name == name for plugin in found.broken):
-                self.findings.add(
-                    (
-                        Diagnostic(
-                            code="unknown-backend",
-                            message=f"unknown backend `{name}`",
-                            place=place,
-                            hints=nearest.hints(name),
-                        ),
-                    )
-                )
-
-    def _check_default(self, value: object, file: str, nearest: Nearest) -> None:
-        found = self._find()
-        known = {AUTO, *found.specs, *(plugin.name for plugin in found.broken)}
-        if isinstance(value, str) and value in known:
-            return
-        message = f"unknown backend `{value}`" if isinstance(value, str) else "`default` is the name of a backend"
-        hints = nearest.hints(value) if isinstance(value, str) else ('for example `default = "qemu"`',)
-        place = KeyPlace(file=file, keys=("backends", "default"))
-        self.findings.add((Diagnostic(code="unknown-backend", message=message, place=place, hints=hints),))
-
-    def _find(self) -> Found:
-        if self._found is None:
-            self._found = find_backends()
-        return self._found
-
-    def _default_backend(self, project: Project) -> tuple[str, bool]:
-        """The default backend and whether somebody chose it by name; `auto` takes native nodes where there are some."""
-        written = project.root.backends.get("default")
-        chosen = self._options.backend or (written if isinstance(written, str) else AUTO)
-        if chosen != AUTO:
-            self._find().spec(chosen)
-            return chosen, True
-        table = project.root.backends.get("native")
-        return ("native" if isinstance(table, dict) and table.get("nodes") else "qemu"), False
-
-    def _backends(self, project: Project, images: tuple[Image, ...], default: str) -> dict[str, ConfiguredBackend]:
-        """The backends that these images use, ready to be asked."""
-        found = self._find()
-        names = dict.fromkeys(image.backend or default for image in images)
-        backends: dict[str, ConfiguredBackend] = {}
-        for name in names:
-            if name not in found.specs and name != default:
-                continue  # told at the image's own line when it is placed
-            backends[name] = configure(found.spec(name), project.root.backends.get(name))
-        return backends
 
     def _tags(self, loaded: Loaded, images: tuple[Image, ...], destination: Destination) -> dict[str, TagState]:
         references: dict[Reference, bool] = {}
@@ -355,11 +229,6 @@ def find_root(options: ProjectOptions) -> Path:
         UsageError: there is no `builds.toml`.
     """
     return Path(os.path.realpath((options.file or find_build_file(Path.cwd())).parent))
-
-
-def insecure_registries(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The hosts that the user's own environment allows plain HTTP for."""
-    return tuple(host.strip() for host in environment.get(INSECURE, "").split(",") if host.strip())
 
 
 def destination_of(options: PlanOptions, *, unless_said: Destination) -> Destination:

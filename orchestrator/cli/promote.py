@@ -29,6 +29,7 @@ def command(
     from orchestrator.cli.execute import execute
     from orchestrator.cli.options import PlanOptions
     from orchestrator.cli.prepare import Preparation, find_root
+    from orchestrator.cli.runnable import check_blocked
     from orchestrator.cli.staged import later_steps, read_staged, staged_now, staged_results
     from orchestrator.plan.model import Destination
 
@@ -46,7 +47,7 @@ def command(
     )
     prepared = preparation.plan(loaded, options, destination=Destination.PUSH)
     results = staged_results(staged, prepared.plan)
-    preparation.check_blocked(prepared)
+    check_blocked(prepared, preparation.findings)
     execute(
         later_steps(prepared),
         jobs=1,

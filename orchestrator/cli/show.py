@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchestrator.api.backend import Node
-from orchestrator.cli.prepare import Findings, Prepared
+from orchestrator.cli.findings import Findings
+from orchestrator.cli.prepare import Prepared
 from orchestrator.config.locate import resolve
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.plan.document import build_document, render_document
-from orchestrator.plan.model import Plan
+from orchestrator.plan.lower import Lowered
+from orchestrator.plan.model import Destination, Plan
 from orchestrator.tags.facts import NoGit
 from orchestrator.ui.plan import Heading, render_invocations, render_plan
 from orchestrator.ui.text import print_note, print_result
@@ -26,6 +30,21 @@ def show_plan(prepared: Prepared, findings: Findings, *, style: str, verbose: bo
     print_result(text)
     if diagnostics:
         print_note("\n" + findings.render())
+
+
+def show_unplanned(findings: Findings) -> None:
+    """Print, for programs, why there is no plan."""
+    plan = Plan(
+        project="",
+        destination=Destination.PUSH,
+        run="",
+        images=(),
+        builds=(),
+        steps=(),
+        diagnostics=tuple(findings.all),
+    )
+    lowered = Lowered(invocations={}, refusals={})
+    print_result(render_document(build_document(plan, lowered, findings.resolved())).decode())
 
 
 def with_lines(plan: Plan, findings: Findings) -> Plan:
@@ -58,7 +77,19 @@ def _heading(prepared: Prepared) -> Heading:
         for name in prepared.backends
         if name in prepared.plan.backends
     )
-    return Heading(source=source, nodes=nodes)
+    return Heading(source=source, nodes=nodes, notes=tuple(_notes(prepared)))
+
+
+def _notes(prepared: Prepared) -> Iterator[str]:
+    """What was granted, and the state that the file names."""
+    grants, state = prepared.loaded.grants, prepared.loaded.project.root.state
+    granted = (*sorted(grants.entitlements), *(f"read={folder}" for folder in grants.folders))
+    if granted:
+        yield f"granted: {', '.join(granted)}"
+    if state.read or state.repository:
+        scopes = f"reads {', '.join(state.read)}" if state.read else "reads its own scope"
+        place = f" in {state.repository}" if state.repository else ""
+        yield f"state: {scopes}{place} (declared; this version remembers nothing)"
 
 
 def _node(node: Node) -> str:

@@ -63,25 +63,58 @@ def command(
 ) -> None:
     """Check images: the declared platforms, and the right architecture in every program inside.
 
-    REF is a reference (ghcr.io/acme/api:1.0) or a layout on disk (oci:DIR, oci:DIR:TAG). Every layer is read once,
+    REF is a reference (ghcr.io/acme/api:1.0) or a layout on disk (oci:DIR, oci:DIR:TAG). Without --platform, the
+    builds.toml here says which platforms an image of this project has. Every layer is read once,
     and nothing is unpacked to disk. Judged are files with an ELF header that are programs or shared libraries; objects,
     archives and code of machines that run no containers, such as BPF and GPU kernels, are not.
 
     Ends with 0 when all is as declared, 6 when not, 5 when a registry fails.
     """
-    from orchestrator.cli.prepare import insecure_registries
+    from orchestrator.cli.insecure import insecure_registries
     from orchestrator.config.select import parse_platform_options
     from orchestrator.engine.verify import Depth
     from orchestrator.process.capture import capture
     from orchestrator.registry import open_stores
 
+    expected = parse_platform_options(platforms) or None
     wanted = Wanted(
-        expected=parse_platform_options(platforms) or None,
+        expected=expected,
         depth=Depth.ENTRYPOINT if fast else Depth.FILES,
         ignore=ignore,
+        declared=none_declared if expected else _declared_here(),
     )
     with open_stores(os.environ, insecure=insecure_registries(os.environ), capture=capture) as stores:
         verify_references(references, stores.repository, wanted, style=style)
+
+
+def _declared_here() -> Declared:
+    """What the `builds.toml` around this folder declares, by tag and by home repository; nothing without one."""
+    from orchestrator.cli.options import ProjectOptions
+    from orchestrator.cli.prepare import Preparation
+    from orchestrator.errors import ConfigurationError, UsageError
+    from orchestrator.oci.reference import Reference
+    from orchestrator.ui.text import print_note
+
+    try:
+        loaded = Preparation(ProjectOptions(offline=True), os.environ).load()
+    except UsageError:
+        return none_declared
+    except ConfigurationError as error:
+        print_note(f"note: the builds.toml here is not looked at, {error.message}")
+        return none_declared
+    platforms: dict[Reference | Repository, tuple[Platform, ...]] = {}
+    for image in loaded.expansion.images:
+        for tag in image.tags:
+            if tag.reference:
+                platforms.setdefault(tag.reference, image.platforms)
+        if image.repository:
+            platforms.setdefault(image.repository, image.platforms)
+
+    def declared(reference: Reference) -> tuple[Platform, ...] | None:
+        exact = platforms.get(Reference(repository=reference.repository, tag=reference.tag))
+        return exact or platforms.get(reference.repository)
+
+    return declared
 
 
 @dataclass(frozen=True, kw_only=True)

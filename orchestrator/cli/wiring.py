@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.cli.prepare import insecure_registries
+from orchestrator.cli.insecure import insecure_registries
 from orchestrator.oci.reference import Repository
 from orchestrator.process.capture import capture
-from orchestrator.process.stream import Ended, stream
+from orchestrator.process.ended import Ended
+from orchestrator.process.stream import stream
 from orchestrator.registry import open_stores
 from orchestrator.state.layout import OciLayout
 

@@ -60,9 +60,11 @@ class Actions:
         digest = self._results.digest(step.index)
         home = self.open(step.home)
         report = verify_image(home, digest, step.platforms, Depth.STRUCTURE)
-        if report.findings:
-            message = f"`{step.image}` is not what was declared: {report.findings[0]}"
-            raise VerificationError(message, hints=tuple(str(finding) for finding in report.findings[1:5]))
+        if not report.ok:
+            first, *others = (str(finding) for finding in report.all_findings)
+            more = f" (and {len(others)} more)" if others else ""
+            message = f"`{step.image}` is not what was declared: {first}{more}"
+            raise VerificationError(message, hints=(f"look at it: `orchestrate verify {home.name}@{digest}`",))
         match step.home:
             case LayoutHome(path=path):
                 self._stores.layout(self._root / path).publish(step.tag, digest, owner=step.image)

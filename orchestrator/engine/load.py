@@ -42,7 +42,6 @@ async def load_image(
         BuildError: Docker refused it.
         VerificationError: the layout lacks the platform.
     """
-    folder.mkdir(parents=True)
     archive = folder / _ARCHIVE
     loaded = await asyncio.to_thread(_write_archive, archive, store, digest, step.platform, step.names)
     invocation = Invocation(argv=("docker", "image", "load", f"--input={archive}"), steps=(step.id,), phase=Phase.PUSH)
@@ -68,6 +67,7 @@ def _write_archive(path: Path, store: ImageStore, index: Digest, platform: Platf
         message = f"no `{platform}` in `{store.name}`"
         raise VerificationError(message)
     manifest = _need(store, Digest(image.digest))
+    path.parent.mkdir(parents=True)
     with tarfile.open(path, "w") as archive:
         _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         _add(archive, "index.json", _index(image, names))

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, Protocol
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Descriptor, Manifest
 from orchestrator.oci.reference import Repository
-from orchestrator.process.stream import Ended
+from orchestrator.process.ended import Ended
 
 
 class ImageStore(Protocol):

@@ -20,7 +20,7 @@ from orchestrator.engine.ports import Children, Stores
 from orchestrator.engine.promote import promote
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.schedule import Schedule
-from orchestrator.engine.solve import SolveFailedError, run_solve
+from orchestrator.engine.solve import SolveFailedError, SolveWork, run_solve
 from orchestrator.errors import OrchestratorError
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
@@ -163,15 +163,13 @@ class Engine:
                 assert_never(step)
 
     async def _solve(self, step: SolveStep, folder: Path) -> StepResult:
-        return await run_solve(
-            step,
+        work = SolveWork(
+            step=step,
             request=lower_request(step, self._work.nodes),
             invocations=self._work.lowered.invocations[step.id],
             chosen=self._work.backends[step.backend],
-            invoker=self._invoker,
-            folder=folder / _slug(step.id),
-            emit=self._emit,
         )
+        return await run_solve(work, invoker=self._invoker, folder=folder / _slug(step.id), emit=self._emit)
 
     async def _promote(self, step: PromoteStep) -> StepResult:
         digest = self._results.digest(step.index)

@@ -13,6 +13,7 @@ from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.results import StepResult
 from orchestrator.errors import BuildError
+from orchestrator.model import Model
 from orchestrator.plan.model import SolveStep
 from orchestrator.plan.place import ConfiguredBackend
 
@@ -28,36 +29,37 @@ class SolveFailedError(BuildError):
         self.lines = failure.lines
 
 
-async def run_solve(
-    step: SolveStep,
-    *,
-    request: LowerRequest,
-    invocations: tuple[Invocation, ...],
-    chosen: ConfiguredBackend,
-    invoker: Invoker,
-    folder: Path,
-    emit: Emit,
-) -> StepResult:
+class SolveWork(Model):
+    """A solve with its invocations and the backend that reads what they give."""
+
+    step: SolveStep
+    request: LowerRequest
+    invocations: tuple[Invocation, ...]
+    chosen: ConfiguredBackend
+
+
+async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Emit) -> StepResult:
     """Run one solve.
 
     Raises:
         SolveFailedError: it failed, and not (or not any more) in a way that passes.
     """
-    builders: Mapping[str, str] = {request.node.name: request.node.builder}
+    step, backend = work.step, work.chosen.backend
+    builders: Mapping[str, str] = {work.request.node.name: work.request.node.builder}
     attempt = 0
     while True:
         outcomes: list[Outcome] = []
-        for number, invocation in enumerate(invocations):
+        for number, invocation in enumerate(work.invocations):
             outcome = await invoker.run(
                 invocation,
                 folder=folder / f"{attempt}-{number}",
                 builders=builders,
-                reader=chosen.backend.reader(invocation),
+                reader=backend.reader(invocation),
             )
             outcomes.append(outcome)
             if not outcome.succeeded:
                 break
-        result = chosen.backend.results(request, tuple(outcomes))[step.id]
+        result = backend.results(work.request, tuple(outcomes))[step.id]
         if isinstance(result, SolveResult):
             return StepResult(digest=result.digest, path=result.path)
         if result.kind is FailureKind.USER or attempt >= step.solve.retries:

@@ -84,17 +84,19 @@ def _narrowed(
 
 
 def _needed_platforms(declared: Declared, scope: Scope, wanted: frozenset[str]) -> dict[str, set[Platform]]:
-    """The platforms asked for, and where one platform's data serves all, that one as well."""
-    needed = {name: set(scope.platforms) for name in wanted}
+    """The platforms asked for, and those that images need of their parents for these: children first."""
+    asked = frozenset(scope.platforms)
+    selected = frozenset(scope.selection)
+    needed = {name: set(asked) if name in selected else set[Platform]() for name in wanted}
+    offered = {image.name: frozenset(image.platforms) for image in declared.images}
+    edges: dict[str, list[Edge]] = {}
     for edge in declared.edges:
-        if edge.child in wanted and edge.platform and edge.parent in needed:
-            needed[edge.parent].add(edge.platform)
-    # what its parents need for it, they need of theirs: children first
-    parents = {name: declared.order.parents[name] for name in wanted}
+        edges.setdefault(edge.child, []).append(edge)
     for name in reversed(declared.order.in_order()):
-        for parent in parents.get(name, ()):
-            if parent in needed:
-                needed[parent] |= needed[name]
+        for edge in edges.get(name, ()) if name in wanted else ():
+            if edge.parent in needed:
+                mine = needed[name] & offered[name] & set(edge.platforms)
+                needed[edge.parent] |= set(map(edge.of_parent, mine)) if edge.kind.carries_data else asked
     return needed
 
 
@@ -244,7 +246,7 @@ class _Compiler:
         edges = self._edges.get(image.name, ())
         for platform, placement in placements.items():
             needs = dict.fromkeys(
-                build_id(edge.parent, edge.platform or platform)
+                build_id(edge.parent, edge.of_parent(platform))
                 for edge in edges
                 if edge.parent in self._names and edge.kind.carries_data and platform in edge.platforms
             )

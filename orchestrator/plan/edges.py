@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
 
 from orchestrator.api.solve import BuildOptions
 from orchestrator.diagnostics import Diagnostic, Place, Severity, Span
@@ -11,10 +14,11 @@ from orchestrator.dockerfile.model import Dockerfile
 from orchestrator.dockerfile.parse import parse
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
-from orchestrator.oci.reference import parse_reference
+from orchestrator.oci.reference import familiar, parse_reference
 from orchestrator.plan.graph import Edge, EdgeKind
 from orchestrator.plan.image import Image, ImageContext, Variant
 
+UNKNOWN_TARGET: Final = "unknown-target"
 _KINDS = {
     "from": EdgeKind.FROM,
     "copy": EdgeKind.COPY,
@@ -24,11 +28,15 @@ _KINDS = {
 
 
 class Uses(Model):
-    """What the Dockerfile of one variant takes from outside, and where its stages stand."""
+    """What the Dockerfile of one variant takes from outside, and where its stages stand.
+
+    `unknown_target` is set where the stage to be built is none of them; it is found at `target`, not in the Dockerfile.
+    """
 
     file: str
     uses: tuple[ImageUse, ...]
     stages: Mapping[str, int]
+    unknown_target: Diagnostic | None = None
 
 
 class DockerfileReader:
@@ -77,9 +85,10 @@ class DockerfileReader:
             platform=platform,
             build_platform=self._host,
         )
-        self.found += [item for item in found if item not in self.found]
+        target = next((item for item in found if item.code == UNKNOWN_TARGET), None)
+        self.found += [item for item in found if item is not target and item not in self.found]
         stages = {stage.name.lower(): stage.line for stage in dockerfile.stages if stage.name}
-        return Uses(file=file, uses=uses, stages=stages)
+        return Uses(file=file, uses=uses, stages=stages, unknown_target=target)
 
 
 def _depends_on_platform(text: str) -> bool:
@@ -131,7 +140,8 @@ def find_edges(
         merged: dict[tuple[object, ...], Edge] = {}
         for variant in image.variants:
             uses = reader.uses(variant)
-            for edge in (*_declared(image, variant, uses, known), *_inferred(image, variant, uses, names)):
+            found += _unknown_target(image, variant, uses, found)
+            for edge in (*_declared(image, variant, uses, known), *_inferred(image, variant, uses, names, known)):
                 _merge(merged, edge)
         edges += merged.values()
     for edge in edges:
@@ -139,17 +149,28 @@ def find_edges(
     return tuple(edges), tuple(found)
 
 
+def _unknown_target(image: Image, variant: Variant, uses: Uses | None, told: list[Diagnostic]) -> Iterator[Diagnostic]:
+    """The mistake is in `target` more often than in the Dockerfile; once for all platforms that share it."""
+    if uses is None or uses.unknown_target is None:
+        return
+    wrong = uses.unknown_target
+    finding = msgspec.structs.replace(
+        wrong,
+        place=image.place("target", platform=variant.platform),
+        subject=image.name,
+        related=(wrong.place,) if wrong.place else (),
+    )
+    if finding not in told:
+        yield finding
+
+
 def _merge(merged: dict[tuple[object, ...], Edge], edge: Edge) -> None:
-    key = (edge.parent, edge.kind, edge.name, edge.platform)
+    key = (edge.parent, edge.kind, edge.name, edge.platform, edge.asked)
     before = merged.get(key)
     if before is None:
         merged[key] = edge
     elif edge.platforms[0] not in before.platforms:
-        merged[key] = Edge(
-            parent=before.parent, child=before.child, kind=before.kind, place=before.place, name=before.name,
-            source=before.source, stage=before.stage, platform=before.platform,
-            platforms=(*before.platforms, *edge.platforms),
-        )  # fmt: skip
+        merged[key] = msgspec.structs.replace(before, platforms=(*before.platforms, *edge.platforms))
 
 
 def _needed(image: Image, families: Mapping[str, tuple[str, ...]], known: Mapping[str, Image]) -> Iterator[Edge]:
@@ -169,20 +190,32 @@ def _declared(image: Image, variant: Variant, uses: Uses | None, known: Mapping[
             continue
         used = [use for use in (uses.uses if uses else ()) if use.key == context.key]
         stage = next((use for use in used if use.stage_line), None)
+        asked = {_asked(use, known[source.image], variant) for use in used}
         yield Edge(
             parent=source.image,
             child=image.name,
             kind=EdgeKind.CONTEXT,
-            place=image.place("contexts", context.name),
+            place=image.place("contexts", context.name, platform=variant.platform),
             platforms=(variant.platform,),
             name=context.name,
             source=used[0].name if used else "",
             stage=Span(file=uses.file, line=stage.stage_line) if uses and stage and stage.stage_line else None,
             platform=source.platform,
+            asked=asked.pop() if len(asked) == 1 else None,
         )
 
 
-def _inferred(image: Image, variant: Variant, uses: Uses | None, names: Names) -> Iterator[Edge]:
+def _asked(use: ImageUse, parent: Image, variant: Variant) -> Platform | None:
+    """What `--platform` asks for, where that differs; a build platform that is not offered may be another node's."""
+    elsewhere = use.uses_build_platform and use.platform not in parent.platforms
+    if use.platform == variant.platform or (elsewhere and variant.platform in parent.platforms):
+        return None
+    return use.platform
+
+
+def _inferred(
+    image: Image, variant: Variant, uses: Uses | None, names: Names, known: Mapping[str, Image]
+) -> Iterator[Edge]:
     if uses is None or not image.infer:
         return
     written = {context.key for context in variant.contexts}
@@ -199,6 +232,7 @@ def _inferred(image: Image, variant: Variant, uses: Uses | None, names: Names) -
             name=use.key,
             source=use.name,
             stage=Span(file=uses.file, line=use.stage_line) if use.stage_line else None,
+            asked=_asked(use, known[parent], variant),
         )
 
 
@@ -206,8 +240,7 @@ def _check_platforms(edge: Edge, known: Mapping[str, Image]) -> Iterator[Diagnos
     if not edge.kind.carries_data:
         return
     parent, child = known[edge.parent], known[edge.child]
-    wanted = (edge.platform,) if edge.platform else edge.platforms
-    for platform in wanted:
+    for platform in dict.fromkeys(map(edge.of_parent, edge.platforms)):
         if platform in parent.platforms:
             continue
         yield Diagnostic(
@@ -221,10 +254,14 @@ def _check_platforms(edge: Edge, known: Mapping[str, Image]) -> Iterator[Diagnos
             related=(parent.place("platforms"),),
             hints=(
                 f"add `{platform}` to the platforms of `{edge.parent}`, or take it from those of `{edge.child}`",
-                f"data of one platform for all: `contexts.{edge.name or edge.parent} = "
-                f'{{ image = "{edge.parent}", platform = "{parent.platforms[0]}" }}`',
+                _single_platform_hint(edge, parent),
             ),
         )
+
+
+def _single_platform_hint(edge: Edge, parent: Image) -> str:
+    table = f'{{ image = "{edge.parent}", platform = "{parent.platforms[0]}" }}'
+    return f"data of one platform for all: `contexts.{edge.name or edge.parent} = {table}`"
 
 
 def _list(platforms: tuple[Platform, ...]) -> str:
@@ -235,22 +272,22 @@ def check_single_platform(
     images: tuple[Image, ...], reader: DockerfileReader, edges: tuple[Edge, ...]
 ) -> Iterator[Diagnostic]:
     """One platform's data for all is right for `COPY --from` and mounts; a base of another architecture is not."""
-    by_child: dict[str, list[Edge]] = {}
+    by_name = {image.name: image for image in images}
     for edge in edges:
         if edge.platform:
-            by_child.setdefault(edge.child, []).append(edge)
-    for image in images:
-        for edge in by_child.get(image.name, ()):
-            for variant in image.variants:
-                uses = reader.uses(variant)
-                line = next((use.line for use in uses.uses if _is_base(use, edge)), None) if uses else None
-                if uses and line and variant.platform != edge.platform:
-                    yield _single_platform_base(edge, Span(file=uses.file, line=line), variant.platform)
-                    break
+            yield from _check_single_platform(edge, by_name[edge.child], reader)
 
 
-def _is_base(use: ImageUse, edge: Edge) -> bool:
-    return use.kind == "from" and use.key == edge.name
+def _check_single_platform(edge: Edge, image: Image, reader: DockerfileReader) -> Iterator[Diagnostic]:
+    key = familiar(parse_reference(edge.name))
+    for variant in image.variants:
+        uses = reader.uses(variant)
+        if uses is None or variant.platform not in edge.platforms:
+            continue
+        for use in uses.uses:
+            if use.kind == "from" and use.key == key and (use.platform or variant.platform) != edge.platform:
+                yield _single_platform_base(edge, Span(file=uses.file, line=use.line), variant.platform)
+                return
 
 
 def _single_platform_base(edge: Edge, place: Place, platform: Platform) -> Diagnostic:
@@ -267,19 +304,27 @@ def _single_platform_base(edge: Edge, place: Place, platform: Platform) -> Diagn
 def check_replaced_stages(images: tuple[Image, ...], reader: DockerfileReader) -> Iterator[Diagnostic]:
     """A named context replaces a stage of its name in silence; where nothing is pulled by that name, say so."""
     for image in images:
+        told: set[str] = set()
         for variant in image.variants:
             uses = reader.uses(variant)
-            for context in variant.contexts if uses else ():
-                line = uses.stages.get(context.key) if uses else None
-                if uses is None or line is None or any(use.key == context.key for use in uses.uses):
-                    continue
-                yield Diagnostic(
-                    code="stage-replaced",
-                    message=f"context `{context.name}` replaces the stage of that name: its instructions do not run",
-                    severity=Severity.WARNING,
-                    place=image.place("contexts", context.name),
-                    subject=image.name,
-                    related=(Span(file=uses.file, line=line),),
-                    hints=(f"rename the stage or the context if `{context.name}` is meant to be built",),
-                )
-            break
+            if uses is None:
+                continue
+            pulled = {use.key for use in uses.uses}
+            for context in variant.contexts:
+                if context.key in uses.stages and context.key not in pulled | told:
+                    told.add(context.key)
+                    place = image.place("contexts", context.name, platform=variant.platform)
+                    stage = Span(file=uses.file, line=uses.stages[context.key])
+                    yield _stage_replaced(image, context.name, place, stage)
+
+
+def _stage_replaced(image: Image, name: str, place: Place, stage: Place) -> Diagnostic:
+    return Diagnostic(
+        code="stage-replaced",
+        message=f"context `{name}` replaces the stage of that name: its instructions do not run",
+        severity=Severity.WARNING,
+        place=place,
+        subject=image.name,
+        related=(stage,),
+        hints=(f"rename the stage or the context if `{name}` is meant to be built",),
+    )

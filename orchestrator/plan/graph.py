@@ -29,7 +29,8 @@ class Edge(Model):
     """`child` needs `parent`.
 
     `name` is the named context that hands the parent over, `source` the reference that the Dockerfile pulls,
-    `stage` the line of a stage that has the same name. `platform` is set where one platform's data serves all.
+    `stage` the line of a stage that has the same name. `platform` is set where one platform's data serves all,
+    `asked` where the Dockerfile itself asks for another one than it is built for, with `FROM --platform`.
     `platforms` are those of the child to which the edge applies.
     """
 
@@ -42,6 +43,11 @@ class Edge(Model):
     source: str = ""
     stage: Place | None = None
     platform: Platform | None = None
+    asked: Platform | None = None
+
+    def of_parent(self, platform: Platform) -> Platform:
+        """The platform of the parent that the child needs for one of its own."""
+        return self.platform or self.asked or platform
 
 
 class Order(Model):

@@ -91,9 +91,9 @@ class Image(Model):
         """The declared platforms, in their order."""
         return tuple(variant.platform for variant in self.variants)
 
-    def place(self, *keys: str | int) -> KeyPlace:
-        """Where the value of an attribute was written."""
-        return place_of(self.effective, keys)
+    def place(self, *keys: str | int, platform: Platform | None = None) -> KeyPlace:
+        """Where the value of an attribute was written, or that of one platform."""
+        return place_of(self.effective, keys, platform=platform)
 
 
 def build_id(image: str, platform: Platform) -> str:

@@ -81,7 +81,7 @@ class Scope:
         return self.text(spell(value), *keys), False
 
     def path(self, path: str, *keys: str | int) -> str:
-        """A path as the file that says it means it, relative to the root file; one that may not be read is a finding."""
+        """A path as its file means it, relative to the root file; one that may not be read is a finding."""
         folder = folder_of(self._effective, keys, platform=self._platform)
         joined = posixpath.normpath(posixpath.join(folder, path))
         self.reads(joined, *keys)

@@ -64,7 +64,7 @@ def plan_steps(
 ) -> tuple[str, tuple[Step, ...]]:
     """The run id and all steps, parents first."""
     groups = {ready.image.name: tuple(_group(ready)) for ready in images}
-    run = names.run_id(msgspec.json.encode([[part for group in groups[name] for part in group] for name in groups]))
+    run = names.run_id(msgspec.json.encode(tuple(map(_content, images))))
     steps: list[Step] = []
     for ready in images:
         steps += _image_steps(ready, groups[ready.image.name], run)
@@ -73,6 +73,12 @@ def plan_steps(
     if destination is Destination.LOAD:
         steps += [step for ready in images for step in _load_steps(ready, host)]
     return run, tuple(steps)
+
+
+def _content(ready: ReadyImage) -> tuple[object, ...]:
+    """What an image is made of, wherever it is built: the same on a machine where no engine answers."""
+    variants = tuple((placed.variant, placed.wiring) for placed in ready.variants)
+    return (ready.image.name, ready.image.annotations, variants)
 
 
 def _group(ready: ReadyImage) -> Iterator[tuple[PlacedVariant, ...]]:

@@ -36,10 +36,9 @@ class Wirer:
 
     def wire(self, image: Image, variant: Variant, edges: tuple[Edge, ...], uses: Uses | None) -> Wiring:
         """The named contexts and pins of one variant."""
-        parts: list[NamedContext | SourcePin | Diagnostic] = []
-        for edge in edges:
-            if edge.kind.carries_data and variant.platform in edge.platforms:
-                parts.append(self._parent(image, edge))
+        parts = [
+            self._parent(image, edge) for edge in edges if edge.kind.carries_data and variant.platform in edge.platforms
+        ]
         for context in variant.contexts:
             match context.source:
                 case LocalContext(path=path):
@@ -49,8 +48,8 @@ class Wirer:
                 case _:
                     pass
         return Wiring(
-            contexts=tuple(part for part in parts if isinstance(part, NamedContext)),
-            pins=tuple(part for part in parts if isinstance(part, SourcePin)),
+            contexts=tuple(dict.fromkeys(part for part in parts if isinstance(part, NamedContext))),
+            pins=tuple(dict.fromkeys(part for part in parts if isinstance(part, SourcePin))),
             found=tuple(part for part in parts if isinstance(part, Diagnostic)),
         )
 
@@ -58,6 +57,8 @@ class Wirer:
         value = self._value(edge)
         if value is None:
             return _not_there(edge)
+        if edge.platform and edge.parent not in self._homes:
+            return _part_of_index(edge)
         if edge.stage is None:
             return NamedContext(name=edge.name, value=value)
         if image.name not in self._policies or _is_layout(value):
@@ -121,6 +122,16 @@ def _not_there(edge: Edge) -> Diagnostic:
         place=edge.place,
         subject=edge.child,
         hints=("drop `--no-deps`, or publish the parent first",),
+    )
+
+
+def _part_of_index(edge: Edge) -> Diagnostic:
+    return Diagnostic(
+        code="parent-missing",
+        message=f"`{edge.child}` needs `{edge.parent}` of `{edge.platform}` alone, which its index in a registry is not",
+        place=edge.place,
+        subject=edge.child,
+        hints=(f"select `{edge.parent}` too, or drop `--no-deps`",),
     )
 
 

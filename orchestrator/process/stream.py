@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from orchestrator.model import Model
 from orchestrator.process.capture import cannot_start
+from orchestrator.process.ended import Ended
 from orchestrator.process.group import group_alive, kill_group, signal_group
 from orchestrator.process.lines import LineCutter
 
@@ -29,14 +29,6 @@ _QUIET_ROUNDS: Final = 30
 _AFTER_KILL: Final = 5.0
 # no INT: the jobs that a shell leaves in the background ignore it
 _STRAGGLERS: Final[Ladder] = ((signal.SIGTERM, 1.0), (signal.SIGKILL, _AFTER_KILL))
-
-
-class Ended(Model):
-    """How a child ended: by an exit code or by a signal (neither: it outlived even KILL); `timed_out`: we ended it."""
-
-    exit_code: int | None = None
-    signal: int | None = None
-    timed_out: bool = False
 
 
 async def stream(

@@ -30,16 +30,17 @@ class Heading(Model):
 
     source: str
     nodes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def render_plan(plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...]) -> str:
     """The whole text, without the diagnostics themselves, which go to stderr."""
     summary = summarise(plan, diagnostics)
     lines = [
-        f"{plan.project}: {count(summary.images, 'image')}, {count(summary.builds, 'platform build')}, "
-        f"{count(summary.waves, 'wave')}   {heading.source}",
+        f"{plan.project}: {_counts(summary)}   {heading.source}",
         f"this is what `{_COMMANDS[plan.destination]}` does",
         *heading.nodes,
+        *heading.notes,
     ]
     builds: dict[str, list[PlatformBuild]] = {}
     for build in plan.builds:
@@ -53,6 +54,11 @@ def render_plan(plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...
         lines += _image_lines(image, builds.get(image.name, []), width, plan.destination)
     lines += ["", *_public_lines(plan), _summary_line(plan, summary)]
     return "\n".join(lines) + "\n"
+
+
+def _counts(summary: SummaryDocument) -> str:
+    parts = (count(summary.images, "image"), count(summary.builds, "platform build"), count(summary.waves, "wave"))
+    return ", ".join(parts)
 
 
 def render_invocations(plan: Plan, lowered: Lowered) -> str:
@@ -121,11 +127,9 @@ def _public_lines(plan: Plan) -> Iterator[str]:
     match plan.destination:
         case Destination.PUSH:
             copies = sum(1 for step in plan.steps if step.__struct_config__.tag == "copy")
-            copied = f", {count(copies, 'copy').replace('copys', 'copies')} to other repositories" if copies else ""
-            yield (
-                f"public: push under private names, verify {count(len(plan.images), 'index').replace('indexs', 'indexes')}"
-                f"{copied}, then tag {count(len(published), 'image')}; no tag moves if anything fails"
-            )
+            copied = f", copy to {count(copies, 'other place')}" if copies else ""
+            tagged = f"then tag {count(len(published), 'image')}; no tag moves if anything fails"
+            yield f"public: push under private names, verify {count(len(plan.images), 'image')}{copied}, {tagged}"
         case Destination.STAGE:
             yield "public: nothing; results stand under private names until `orchestrate promote`"
         case Destination.LAYOUT | Destination.LOAD:

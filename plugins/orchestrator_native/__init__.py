@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.api import BackendRegistry, BackendSpec, hookimpl
-from orchestrator_native.backend import NativeBackend, NativeConfig
+from orchestrator_native.backend import NativeBackend, NativeConfig, find_problems
 
 
 @hookimpl
@@ -15,5 +15,6 @@ def orchestrator_backends(registry: BackendRegistry) -> None:
             summary="every node builds its own platforms",
             factory=NativeBackend.configured,
             config=NativeConfig,
+            check=find_problems,
         )
     )

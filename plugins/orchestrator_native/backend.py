@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from orchestrator.api import (
+    ConfigProblem,
     Emulation,
     Invocation,
     LowerRequest,
@@ -58,6 +59,31 @@ class NativeConfig(Table):
     nodes: Annotated[list[NodeTable], Meta(description="The nodes.")] = []  # noqa: RUF012 (msgspec copies it)
 
 
+def find_problems(config: Table) -> Iterator[ConfigProblem]:
+    """Platforms that are none, and nodes with one name."""
+    nodes = config.nodes if isinstance(config, NativeConfig) else []
+    first: dict[str, int] = {}
+    for position, node in enumerate(nodes):
+        if first.setdefault(node.name, position) != position:
+            yield ConfigProblem(
+                keys=("nodes", position, "name"),
+                code="duplicate-node",
+                message=f"two nodes are called `{node.name}`",
+                hints=("give each node a name of its own",),
+            )
+        for attribute, texts in (("platforms", node.platforms), ("emulates", node.emulates)):
+            for number, text in enumerate(texts):
+                try:
+                    parse_platform(text)
+                except ValueError as error:
+                    yield ConfigProblem(
+                        keys=("nodes", position, attribute, number),
+                        code="illegal-platform",
+                        message=str(error),
+                        hints=("write it like `linux/amd64`",),
+                    )
+
+
 class NativeBackend:
     """Every platform on a node that runs it natively."""
 
@@ -74,7 +100,7 @@ class NativeBackend:
         return ()
 
     def nodes(self, answers: Mapping[str, Outcome]) -> tuple[Node, ...]:
-        """The declared nodes; a platform that nobody knows was refused when the table was read."""
+        """The declared nodes; `find_problems` refused platforms that nobody knows when the table was read."""
         del answers
         return tuple(
             Node(

@@ -67,10 +67,11 @@ def test_crane_and_buildx_see_the_platforms_of_the_table(
     reference = f"{monorepo.registry}/{name}:1.2.3"
     image = monorepo.image(name)
     told = {build.platform: build.digest for build in image.platforms}
+    seen = registries.inspected(reference)
 
     assert list(MACHINES) == list(told)
     assert told == registries.index(reference).images
-    assert (image.digest, told) == (lambda digest, index: (digest, index.images))(*registries.inspected(reference))
+    assert (image.digest, told) == (seen[0], seen[1].images)
     assert told == {platform: registries.digest(reference, platform) for platform in told}
     assert all(build.digest and build.digest in pushed.stdout for build in image.platforms)
 

@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.process.capture import ToolMissingError, capture
 from orchestrator.process.group import group_alive
-from orchestrator.process.stream import Ended, Stream, stream
+from orchestrator.process.ended import Ended
+from orchestrator.process.stream import Stream, stream
 
 _ENVIRONMENT = {"PATH": os.environ["PATH"]}
 _QUICK = (0.2, 0.2)

@@ -1,0 +1,44 @@
+"""Findings collected on the way to a plan, and how a command stops on them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from orchestrator.config.locate import resolve
+from orchestrator.diagnostics import Diagnostic, Severity, has_errors
+from orchestrator.errors import ConfigurationError
+from orchestrator.ui.diagnostics import render
+from orchestrator.ui.text import colour_for, count
+
+
+class Findings:
+    """Collects findings with the texts that they point into, and stops where they are errors."""
+
+    def __init__(self) -> None:
+        self.all: list[Diagnostic] = []
+        self.texts: dict[str, str] = {}
+
+    def add(self, found: Iterable[Diagnostic]) -> None:
+        """Add findings."""
+        self.all += found
+
+    def resolved(self) -> tuple[Diagnostic, ...]:
+        """All of them with lines and columns, each once."""
+        unique = {(finding.code, finding.message, str(finding.place)): finding for finding in self.all}
+        return resolve(unique.values(), self.texts)
+
+    def render(self) -> str:
+        """All of them as text for stderr."""
+        return render(self.resolved(), self.texts, colour=colour_for(sys.stderr))
+
+    def stop_on_errors(self) -> None:
+        """Stop where something is wrong with the files.
+
+        Raises:
+            ConfigurationError: at least one finding is an error.
+        """
+        if has_errors(tuple(self.all)):
+            errors = sum(finding.severity is Severity.ERROR for finding in self.resolved())
+            message = f"nothing was done: {count(errors, 'error')}"
+            raise ConfigurationError(message, report=self.render())

@@ -1,0 +1,149 @@
+"""A proxy in front of a real registry that does something when a certain request comes by, such as breaking off.
+
+What reaches the registry and what does not is decided by the request itself, so no test has to wait for a moment.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from enum import Enum
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+_TLS = b"\x16"
+_RESET = struct.pack("ii", 1, 0)
+PUBLIC_TAG = re.compile(r"PUT /v2/.+/manifests/(?!run-|in-|ok-|sha256:)[^/]+")
+"""The request that puts a tag which people see."""
+
+
+class Verdict(Enum):
+    """What happens to a request."""
+
+    PASS = "pass"
+    """It is handed on, and so is the answer."""
+    RESET = "reset"
+    """The connection is reset, and the registry never hears of it."""
+    SWALLOW = "swallow"
+    """The registry gets it and does it; the connection is reset instead of an answer."""
+
+
+Judge = Callable[[str], Verdict]
+
+
+class Gatekeeper:
+    """Listens on a port of its own; `judge` decides about each `METHOD /path`, one request after the other."""
+
+    def __init__(self, upstream: str) -> None:
+        self.judge: Judge = lambda _: Verdict.PASS
+        self.requests: list[str] = []
+        self._lock = threading.Lock()
+        handler = type("Handler", (_Handler,), {"keeper": self, "upstream": upstream})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.host = f"127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def decide(self, request: str) -> Verdict:
+        """Ask the judge, who sees requests one at a time."""
+        with self._lock:
+            self.requests.append(request)
+            return self.judge(request)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    keeper: Gatekeeper
+    upstream: str
+    protocol_version = "HTTP/1.1"
+
+    def handle(self) -> None:
+        """Tell who begins with TLS that this is HTTP, as the registry would; engines try both."""
+        if self.connection.recv(1, socket.MSG_PEEK) == _TLS:
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            return
+        super().handle()
+
+    def _handle(self) -> None:
+        verdict = self.keeper.decide(f"{self.command} {self.path}")
+        if verdict is Verdict.RESET:
+            self._reset()
+            return
+        try:
+            self._forward(answers=verdict is Verdict.PASS)
+        except (OSError, HTTPException):
+            self._reset()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _handle
+
+    def _forward(self, *, answers: bool) -> None:
+        body = self._body()
+        connection = HTTPConnection(self.upstream, timeout=60)
+        try:
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+            connection.request(self.command, self.path, body=body, headers=headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if not answers:
+                self._reset()
+                return
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in _HOP:
+                    self.send_header(name, value)
+            length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
+            self.send_header("Content-Length", length or "0")
+            self.end_headers()
+            self.wfile.write(content)
+        finally:
+            connection.close()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _reset(self) -> None:
+        """Close so that the other side sees a reset, not an orderly end."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.connection.close()
+        self.rfile.close()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name that the base class has)
+        """Say nothing."""
+
+
+def once_public_tag(then: Callable[[], Verdict], *, number: int = 1) -> Judge:
+    """Lets everything pass until the given public tag is to be put; `then` decides about this one and all that follow."""
+    seen = 0
+
+    def judge(request: str) -> Verdict:
+        nonlocal seen
+        seen += PUBLIC_TAG.fullmatch(request) is not None
+        return then() if seen >= number else Verdict.PASS
+
+    return judge
