@@ -31,7 +31,8 @@ _USER: Final = re.compile(
 def describe_failure(outcome: Outcome) -> SolveFailure:
     """What an unsuccessful outcome means; `lines` are the last of the failing vertex, else of the child."""
     if outcome.timed_out:
-        return SolveFailure(kind=FailureKind.INFRASTRUCTURE, message="stopped: it took longer than its `timeout`")
+        # the user set the limit: three times the limit is not what they meant
+        return SolveFailure(kind=FailureKind.USER, message="stopped: it took longer than its `timeout`")
     plain: list[str] = []
     logs: dict[str, list[str]] = {}
     failed = message = ""

@@ -1,11 +1,11 @@
-"""A buildx builder as one node: the questions to it, and the node that its answers make."""
+"""A buildx builder as one node: the questions to it, the node that its answers make, and placement on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.api.backend import Node, Probe
-from orchestrator.api.invocation import Outcome
+from orchestrator.api.backend import Node, Placement, PlaceRequest, Probe, Refusal
+from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.buildkit.builders import (
     Builder,
     Engine,
@@ -13,6 +13,8 @@ from orchestrator.buildkit.builders import (
     parse_engine,
     parse_inspection,
 )
+from orchestrator.buildkit.placement import place_on
+from orchestrator.buildkit.progress import RawJsonReader
 from orchestrator.buildkit.untrusted import UnreadableError
 
 _INSPECT = "inspect"
@@ -22,6 +24,35 @@ _OTHER_BUILDER = (
     "create one: `docker buildx create --name orchestrate --driver docker-container --bootstrap`, or `doctor --fix`",
     'and name it: `[backends.qemu]` with `builder = "orchestrate"`',
 )
+
+
+class OneBuilder:
+    """What a backend of one builder for all platforms has in common with any other such; it adds `lower`."""
+
+    def __init__(self, builder: str, *, slots: int) -> None:
+        self._builder = builder
+        self._slots = slots
+
+    def probes(self) -> tuple[Probe, ...]:
+        """Ask the builder and its engine."""
+        return builder_probes(self._builder)
+
+    def nodes(self, answers: Mapping[str, Outcome]) -> tuple[Node, ...]:
+        """The one builder, as a node."""
+        return (builder_node(self._builder, answers, slots=self._slots),)
+
+    def place(self, request: PlaceRequest) -> Placement | Refusal:
+        """On the one node, natively or emulated."""
+        return place_on(request.nodes[0], request)
+
+    def setup(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
+        """Nothing: the builder is there, or the plan is blocked."""
+        del nodes
+        return ()
+
+    def reader(self, invocation: Invocation) -> RawJsonReader:
+        """Reads the progress of one child."""
+        return RawJsonReader(invocation.steps[0])
 
 
 def builder_probes(builder: str) -> tuple[Probe, ...]:
@@ -39,7 +70,8 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
     builder = _read_builder(answers, engine)
     running = [node for node in builder.nodes if node.platforms and not node.error] if builder else []
     if builder is None or not running:
-        return Node(name=name, platforms=(), slots=slots, builder=name, provisional=True, summary=_silence(answers))
+        summary = _silence(answers) if builder is None else f"not running; `docker buildx inspect --bootstrap {name}`"
+        return Node(name=name, platforms=(), slots=slots, builder=name, provisional=True, summary=summary)
     native = dict.fromkeys(platform for node in running for platform in node.native)
     emulated = dict.fromkeys(platform for node in running for platform in node.emulated if platform not in native)
     fit = engine is None or builds_several_platforms(builder, engine)

@@ -25,7 +25,8 @@ def render_policy(pins: tuple[SourcePin, ...]) -> Word:
             f'{separator}{{"action": "CONVERT", "selector": {{"identifier": {source}, "matchType": "EXACT"}}, '
             '"updates": {"identifier": "'
         )
-        parts += [pin.value] if isinstance(pin.value, str) else pin.value
+        words = (pin.value,) if isinstance(pin.value, str) else pin.value
+        parts += [json.dumps(word)[1:-1] if isinstance(word, str) else word for word in words]
         parts.append('"}}')
     parts.append("]}\n")
     return tuple(parts)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -48,7 +47,13 @@ class SolveStatus(Model):
     warnings: tuple[VertexWarning, ...] | None = None
 
 
-_DECODER = msgspec.json.Decoder(SolveStatus)
+VertexState: TypeAlias = Literal["started", "done", "cached", "failed"]
+
+_DECODER: Final = msgspec.json.Decoder(SolveStatus)
+_LONGEST_LINE: Final = 64 * 1024
+# the numbers of streams in client/graph.go
+_STDOUT: Final = 1
+_STDERR: Final = 2
 
 
 def parse_status(line: str) -> SolveStatus | None:
@@ -57,16 +62,21 @@ def parse_status(line: str) -> SolveStatus | None:
         return None
     try:
         return _DECODER.decode(line)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         return None
 
 
-def decode_text(data: str | None) -> str:
-    """The text of a base64 field; what is not base64 or not UTF-8 is replaced, never an error."""
+def decode_bytes(data: str | None) -> bytes:
+    """The bytes of a base64 field; what is not base64 is nothing, never an error."""
     try:
-        return base64.b64decode(data or "", validate=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
+        return base64.b64decode(data or "", validate=True)
+    except ValueError:
+        return b""
+
+
+def decode_text(data: str | None) -> str:
+    """The text of a base64 field; what is not UTF-8 is replaced."""
+    return decode_bytes(data).decode("utf-8", "replace")
 
 
 class RawJsonReader:
@@ -74,52 +84,59 @@ class RawJsonReader:
 
     def __init__(self, step: StepId) -> None:
         self._step = step
-        self._states: dict[str, str] = {}
-        self._pending: dict[tuple[str, int], str] = {}
+        self._states: dict[str, VertexState] = {}
+        self._pending: dict[tuple[str, int], bytes] = {}
         self._warned: set[str] = set()
 
     def feed(self, stream: Literal["stdout", "stderr"], line: str) -> Iterator[ReaderEvent]:
-        """What this line says."""
+        """What this line says; the end of a vertex comes after all that it printed."""
         status = parse_status(line) if stream == "stderr" else None
         if status is None:
             return
-        for vertex in status.vertexes or ():
-            yield from self._vertex(vertex)
+        states = [(vertex, _state(vertex)) for vertex in status.vertexes or ()]
+        for vertex, state in states:
+            if state == "started":
+                yield from self._vertex(vertex, state)
         for log in status.logs or ():
             yield from self._log(log)
+        for vertex, state in states:
+            if state is not None and state != "started":
+                yield from self._vertex(vertex, state)
         for warning in status.warnings or ():
             text = decode_text(warning.short)
             if text and text not in self._warned:
                 self._warned.add(text)
                 yield BuildWarning(step=self._step, message=text)
 
-    def _vertex(self, vertex: Vertex) -> Iterator[VertexProgress]:
-        state = _state(vertex)
-        if state is None or self._states.get(vertex.digest) == state:
+    def _vertex(self, vertex: Vertex, state: VertexState) -> Iterator[ReaderEvent]:
+        if self._states.get(vertex.digest) == state:
             return
         self._states[vertex.digest] = state
         if state != "started":
-            self._pending.pop((vertex.digest, 1), None)
-            self._pending.pop((vertex.digest, 2), None)
+            for number in (_STDOUT, _STDERR):
+                rest = self._pending.pop((vertex.digest, number), b"")
+                if rest:
+                    yield self._line(vertex.digest, number, rest)
         yield VertexProgress(step=self._step, vertex=vertex.digest, name=vertex.name, state=state, message=vertex.error)
 
     def _log(self, log: VertexLog) -> Iterator[LogLine]:
-        stream: Literal["stdout", "stderr"] = "stderr" if log.stream == 2 else "stdout"  # noqa: PLR2004 (graph.go)
-        key = (log.vertex, log.stream)
-        *lines, rest = (self._pending.pop(key, "") + decode_text(log.data)).split("\n")
-        if len(rest) > _LONGEST_LINE:
+        vertex, number = log.vertex, _STDERR if log.stream == _STDERR else _STDOUT
+        before = self._pending.pop((vertex, number), b"")
+        *lines, rest = (before + decode_bytes(log.data)).split(b"\n")
+        has_ended = self._states.get(vertex, "started") != "started"
+        if rest and (has_ended or len(rest) > _LONGEST_LINE):
             lines.append(rest)
-            rest = ""
-        if rest:
-            self._pending[key] = rest
-        for text in lines:
-            yield LogLine(step=self._step, vertex=log.vertex, stream=stream, text=text.rstrip("\r"))
+        elif rest:
+            self._pending[vertex, number] = rest
+        for line in lines:
+            yield self._line(vertex, number, line)
+
+    def _line(self, vertex: str, number: int, line: bytes) -> LogLine:
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        return LogLine(step=self._step, vertex=vertex, stream="stderr" if number == _STDERR else "stdout", text=text)
 
 
-_LONGEST_LINE = 64 * 1024
-
-
-def _state(vertex: Vertex) -> Literal["started", "done", "cached", "failed"] | None:
+def _state(vertex: Vertex) -> VertexState | None:
     if vertex.error:
         return "failed"
     if vertex.cached:

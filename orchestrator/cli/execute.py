@@ -132,7 +132,7 @@ def _show(result: RunResult, style: str, result_file: Path) -> None:
 
 
 def _fail(result: RunResult) -> None:
-    kind = next(error for error in _ERRORS if error.exit_code == result.exit_code)
+    kind = next((error for error in _ERRORS if error.exit_code == result.exit_code), OrchestratorError)
     first = result.failures[0] if result.failures else None
     message = f"step `{first.step}` failed" if first else "the run failed"
     more = f", and {len(result.failures) - 1} more" if len(result.failures) > 1 else ""

@@ -37,7 +37,9 @@ def command(*, verbose: bool, style: str, detailed_exitcode: bool, **values: obj
             show_unplanned(preparation.findings)
         raise
     has_home = any(image.repository for image in loaded.expansion.images)
-    destination = destination_of(options, unless_said=Destination.PUSH if has_home else Destination.LAYOUT)
+    # a part of an index is never published, so with `--platform` the question is what `--stage` would do
+    public = Destination.STAGE if options.platforms else Destination.PUSH
+    destination = destination_of(options, unless_said=public if has_home else Destination.LAYOUT)
     prepared = preparation.plan(loaded, options, destination=destination)
     show_plan(prepared, preparation.findings, style=style, verbose=verbose)
     if prepared.plan.blocked:

@@ -42,9 +42,12 @@ from orchestrator.probe.project import find_build_file, read_project
 from orchestrator.probe.sources import read_sources
 from orchestrator.process.capture import capture
 from orchestrator.registry import open_stores
+from orchestrator.registry.patience import Patience
 from orchestrator.tags.facts import GitFacts, NoGit
 
 REGISTRY: Final = "ORCHESTRATE_REGISTRY"
+_PATIENCE: Final = Patience(attempts=3, connect_timeout=5.0, read_timeout=20.0)
+"""A plan that has to wait for a registry that is down is worse than one that says so."""
 
 
 class Loaded(Model):
@@ -153,8 +156,15 @@ class Preparation:
             order = Order(waves=(), parents={})
         return Declared(project=project.name, images=images, edges=edges, order=order, platforms=project.root.platforms)
 
-    def plan(self, loaded: Loaded, options: PlanOptions, *, destination: Destination) -> Prepared:
-        """Compile the plan of a selection.
+    def plan(
+        self,
+        loaded: Loaded,
+        options: PlanOptions,
+        *,
+        destination: Destination,
+        released: Mapping[str, Digest] | None = None,
+    ) -> Prepared:
+        """Compile the plan of a selection; `released` are images that are built already, and their digests.
 
         Raises:
             ConfigurationError: the selection names something unknown.
@@ -174,7 +184,9 @@ class Preparation:
             layout_folder=options.oci.rstrip("/") if options.oci else ".orchestrate/oci",
             backend=backend,
             backend_by_name=by_name,
-            rules=ReleaseRules(replace_tags=options.replace_tags, allow_downgrade=options.allow_downgrade),
+            rules=ReleaseRules(
+                replace_tags=options.replace_tags, allow_downgrade=options.allow_downgrade, released=released or {}
+            ),
         )
         images = selected_images(loaded.declared, scope)
         _check_selection(images, scope)
@@ -218,7 +230,8 @@ class Preparation:
                     references[tag.reference] = tag.moving
         if self._options.offline or not references:
             return {}
-        with open_stores(self._environment, insecure=insecure_registries(self._environment), capture=capture) as stores:
+        insecure = insecure_registries(self._environment)
+        with open_stores(self._environment, insecure=insecure, capture=capture, patience=_PATIENCE) as stores:
             return read_tags(references, stores.repository)
 
 

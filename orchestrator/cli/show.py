@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from orchestrator.api.backend import Node
 from orchestrator.cli.findings import Findings
@@ -15,6 +16,8 @@ from orchestrator.plan.model import Destination, Plan
 from orchestrator.tags.facts import NoGit
 from orchestrator.ui.plan import Heading, render_invocations, render_plan
 from orchestrator.ui.text import print_note, print_result
+
+_NOT_ASKED: Final = "not asked"
 
 
 def show_plan(prepared: Prepared, findings: Findings, *, style: str, verbose: bool) -> None:
@@ -96,5 +99,10 @@ def _node(node: Node) -> str:
     parts = [", ".join(map(str, node.platforms))] if node.platforms else []
     parts += [f"emulates {', '.join(map(str, node.emulates))}"] if node.emulates else []
     if node.provisional:
-        parts.append(f"not asked: {node.summary}" if node.summary and not node.platforms else "from the configuration")
+        parts.append(_silence(node) if node.summary and not node.platforms else "from the configuration")
     return f"{node.name} ({'; '.join(parts)})" if parts else node.name
+
+
+def _silence(node: Node) -> str:
+    """What is known of a node that says nothing of itself."""
+    return _NOT_ASKED if node.summary == _NOT_ASKED else f"no answer: {node.summary}"

@@ -15,7 +15,6 @@ from orchestrator.config.scan import Keys
 from orchestrator.config.schema import FORMAT, BuildFile, IncludedFile
 from orchestrator.config.shapes import fields, kind
 from orchestrator.config.strict import check_strict
-from orchestrator.config.suggest import nearest
 from orchestrator.config.syntax import Tree, decode_bytes, parse
 from orchestrator.config.walk import Walk
 from orchestrator.diagnostics import Diagnostic, KeyPlace, has_errors
@@ -86,7 +85,7 @@ def _check_format(tree: Tree, findings: Findings) -> bool:
     """Whether the rest may be read: nothing is said about the keys of another format, which nobody here knows."""
     if "format" not in tree:
         strangers = tuple(key for key in tree if key not in fields(BuildFile))[:_FEW]
-        if nearest("format", strangers) is None:
+        if findings.nearest("format", strangers) is None:
             hint = f"add `format = {FORMAT}` as the first line"
             findings("missing-format", "missing key `format`", findings.key(), hint)
         return True

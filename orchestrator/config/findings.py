@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from orchestrator.config.close import nearest
 from orchestrator.config.credentials import is_credential
 from orchestrator.config.scan import Keys
 from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity
 
 _SHOWN: Final = 60
+_MANY: Final = 5_000
 
 
 class Findings:
@@ -43,6 +46,15 @@ class Findings:
                 related=related,
             )
         )
+
+    @property
+    def many(self) -> bool:
+        """Whether there are more than a person has made: looking for what was meant takes time."""
+        return len(self._findings) > _MANY
+
+    def nearest(self, word: str, known: Iterable[str]) -> str | None:
+        """The hint that names the known word most like an unknown one, if there is any like it."""
+        return None if self.many else nearest(word, known)
 
     def all(self) -> tuple[Diagnostic, ...]:
         """All of them."""

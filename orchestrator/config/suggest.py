@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from orchestrator.config import schema
+from orchestrator.config.close import nearest
 from orchestrator.config.credentials import is_credential
 from orchestrator.config.findings import quote
 from orchestrator.config.keys import render_key
 from orchestrator.config.scan import Keys
 from orchestrator.config.shapes import element_type, example, fields, members, table_class, value_type
 
-_CLOSE: Final = 0.65
 _FEW: Final = 8
 _SHORT: Final = 40
-_LONGEST: Final = 128
 _MAX_LEAVES: Final = 100
 _HOMES: Final[tuple[tuple[type[msgspec.Struct], str], ...]] = (
     (schema.BuildFile, "at the top of the file, before the first `[table]`"),
@@ -54,18 +51,6 @@ _BAKE: Final = {
     "variable": "write `[vars]`",
     "variables": "write `[vars]`",
 }
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The hint that names the known word most like an unknown one, if there is any like it."""
-    return _nearest(word, tuple(known)) if len(word) <= _LONGEST else None
-
-
-@lru_cache(maxsize=4096)
-def _nearest(word: str, known: tuple[str, ...]) -> str | None:
-    folded = {name.lower(): name for name in known}
-    matches = get_close_matches(word.lower(), folded, 1, _CLOSE)
-    return f"did you mean `{folded[matches[0]]}`?" if matches else None
 
 
 def what_table(keys: Keys) -> str:

@@ -15,22 +15,23 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
 _WORD: Final = re.compile(r"[A-Za-z_][^\s,\]}#]*")
 _BLOCKS: Final = {"target": "[images.NAME]", "group": "[groups]", "variable": "[vars]", "function": "[vars]"}
 _WORDS: Final = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+_LONGEST: Final = 400  # more is not needed to see what a line is
 _SMART_QUOTES: Final = "\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 
 
 def line_hints(line: str, stop: int) -> tuple[str, ...]:
     """What may help with a line that is not TOML; `stop` is where in it the parser gave up."""
-    line = line.replace("\ufeff", " ")
+    line, rest = line[:_LONGEST].replace("\ufeff", " "), line[stop : stop + _LONGEST]
     for recognise in (_other_formats, _unquoted_header, _unquoted_key):
         hint = recognise(line)
         if hint:
             return (hint,)
-    return _value_hints(line[stop:])
+    return _value_hints(rest)
 
 
 def missing_value_hints(line: str) -> tuple[str, ...]:
     """What may help where nothing stands behind `=`."""
-    match = _KEY_VALUE.match(line)
+    match = _KEY_VALUE.match(line[:_LONGEST])
     key = match.group(1).strip() if match else "key"
     return (f'write `{key} = "…"`, or remove the line',)
 

@@ -24,7 +24,6 @@ from orchestrator.config.shapes import (
 )
 from orchestrator.config.suggest import (
     misplaced,
-    nearest,
     nested_names,
     unknown_key_hints,
     what_table,
@@ -34,8 +33,6 @@ from orchestrator.diagnostics import Diagnostic, KeyPlace, Place
 
 _GONE: Final = object()
 _NO_MORE_HINTS: Final = ("the reference of `builds.toml` lists all keys",)
-# Looking for what was meant takes time; more findings than these are no typing errors.
-_HINTED: Final = 5_000
 
 
 class Walk:
@@ -104,7 +101,7 @@ class Walk:
         strangers = [key for key in value if key not in known]
         for field in known.values():
             # A misspelled key was reported where it stands; that it is missing as well would be said elsewhere.
-            if field.required and field.key not in value and nearest(field.key, strangers) is None:
+            if field.required and field.key not in value and self._found.nearest(field.key, strangers) is None:
                 self._missing(field.key, field.annotation, keys)
         return left
 
@@ -115,7 +112,7 @@ class Walk:
             self._found(code, message, self._found.key(*keys), hint)
             return
         message = f"unknown key {quote(key)} in {what_table(keys[:-1])}"
-        hints = unknown_key_hints(key, value, table, keys[:-1]) if len(self._found) < _HINTED else _NO_MORE_HINTS
+        hints = _NO_MORE_HINTS if self._found.many else unknown_key_hints(key, value, table, keys[:-1])
         self._found("unknown-key", message, self._found.key(*keys), *hints)
 
     def _missing(self, key: str, annotation: object, keys: Keys) -> None:
@@ -153,7 +150,7 @@ class Walk:
             message = f"expected {expected} {where}, got an empty one"
             self._found("empty-value", message, place, "write something, or remove it")
             return
-        close = nearest(value, choices(annotation)) if isinstance(value, str) else None
+        close = self._found.nearest(value, choices(annotation)) if isinstance(value, str) else None
         message = f"expected {expected} {where}, got {shown(value, keys)}"
         self._found("illegal-value", message, place, close or f"write {expected}")
 

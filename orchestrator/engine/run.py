@@ -86,7 +86,7 @@ class Engine:
     async def run(self) -> int:
         """Run every step that can be run; the exit code is that of the first failure, 0 without one."""
         plan = self._work.plan
-        slots = {node.name: node.slots for nodes in self._work.nodes.values() for node in nodes}
+        slots = {(name, node.name): node.slots for name, nodes in self._work.nodes.items() for node in nodes}
         schedule = Schedule(plan.steps, jobs=self._work.jobs, slots=slots)
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=_workspace(self._root)))
         self._emit(RunStarted(run=plan.run, steps=len(plan.steps), time=time.time()))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from orchestrator.api.invocation import StepId
 from orchestrator.plan.model import SolveStep, Step
+
+NodeKey: TypeAlias = tuple[str, str]
+"""A node by the names of its backend and its own, since two backends may each have a `default`."""
 
 
 class Schedule:
@@ -15,7 +19,7 @@ class Schedule:
     Ready solves wait for a slot of their node and for `jobs`; other steps are short and wait for nothing.
     """
 
-    def __init__(self, steps: tuple[Step, ...], *, jobs: int, slots: dict[str, int]) -> None:
+    def __init__(self, steps: tuple[Step, ...], *, jobs: int, slots: Mapping[NodeKey, int]) -> None:
         self._steps = {step.id: step for step in steps}
         self._missing = {step.id: {need for need in step.needs if need in self._steps} for step in steps}
         self._children: dict[StepId, list[StepId]] = {step.id: [] for step in steps}
@@ -44,9 +48,9 @@ class Schedule:
         blocked: deque[SolveStep] = deque()
         while self._waiting:
             solve = self._waiting.popleft()
-            if self._free_jobs > 0 and self._free_slots[solve.node] > 0:
+            if self._free_jobs > 0 and self._free_slots[solve.backend, solve.node] > 0:
                 self._free_jobs -= 1
-                self._free_slots[solve.node] -= 1
+                self._free_slots[solve.backend, solve.node] -= 1
                 yield solve
             else:
                 blocked.append(solve)
@@ -79,4 +83,4 @@ class Schedule:
         self._open -= 1
         if isinstance(step, SolveStep):
             self._free_jobs += 1
-            self._free_slots[step.node] += 1
+            self._free_slots[step.backend, step.node] += 1

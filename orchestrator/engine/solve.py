@@ -38,6 +38,11 @@ class SolveWork(Model):
     chosen: ConfiguredBackend
 
 
+def _silence(backend: str) -> SolveFailure:
+    message = f"backend `{backend}` does not say what became of the solve"
+    return SolveFailure(kind=FailureKind.USER, message=message)
+
+
 async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Emit) -> StepResult:
     """Run one solve.
 
@@ -59,7 +64,7 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
             outcomes.append(outcome)
             if not outcome.succeeded:
                 break
-        result = backend.results(work.request, tuple(outcomes))[step.id]
+        result = backend.results(work.request, tuple(outcomes)).get(step.id, _silence(work.chosen.name))
         if isinstance(result, SolveResult):
             return StepResult(digest=result.digest, path=result.path)
         if result.kind is FailureKind.USER or attempt >= step.solve.retries:

@@ -9,7 +9,7 @@ import msgspec
 from orchestrator.api.events import Event, RunFinished, RunStarted, StepFinished, StepState, TagPut
 from orchestrator.model import Model
 from orchestrator.plan import stepnames
-from orchestrator.plan.model import Action, LayoutHome, Plan, PlannedImage, PlatformBuild, SolveStep
+from orchestrator.plan.model import Action, LayoutHome, Plan, PlannedImage, PlatformBuild, SolveStep, VerifyStep
 
 RESULT_FORMAT = "1.0"
 
@@ -96,7 +96,8 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
         if isinstance(step, SolveStep)
         for platform in step.solve.platforms
     }
-    homes = {step.image: step.home for step in plan.steps if isinstance(step, SolveStep)}
+    homes = {step.image: step.home for step in plan.steps if isinstance(step, VerifyStep)}
+    solved = {step.image for step in plan.steps if isinstance(step, SolveStep)}
     by_image: dict[str, list[PlatformBuild]] = {}
     for build in plan.builds:
         by_image.setdefault(build.image, []).append(build)
@@ -104,7 +105,9 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
     for image in plan.images:
         home = homes.get(image.name)
         shown = f"oci:{home.path}" if isinstance(home, LayoutHome) else str(home.repository) if home else ""
-        builds = tuple(_build(build, ended, solves) for build in by_image.get(image.name, ()))
+        # a plan that verifies what it does not solve is the last part of another run
+        otherwise = "staged" if home and image.name not in solved else "not built"
+        builds = tuple(_build(build, ended, solves, otherwise) for build in by_image.get(image.name, ()))
         images.append(_image(image, builds, ended, put, shown))
     return RunResult(
         format_version=RESULT_FORMAT,
@@ -142,13 +145,15 @@ def parse_result(content: bytes) -> RunResult:
     return result
 
 
-def _build(build: PlatformBuild, ended: Mapping[str, StepFinished], solves: Mapping[str, str]) -> BuildResult:
+def _build(
+    build: PlatformBuild, ended: Mapping[str, StepFinished], solves: Mapping[str, str], otherwise: str
+) -> BuildResult:
     record = ended.get(stepnames.record_id(build.image, build.platform))
     solve = ended.get(solves.get(build.id, ""))
     return BuildResult(
         id=build.id,
         platform=str(build.platform),
-        state=_state(build, record, solve),
+        state=_state(build, record, solve, otherwise),
         seconds=round(solve.seconds, 3) if solve and solve.state is not StepState.SKIPPED else None,
         digest=record.digest if record and record.state is StepState.DONE else None,
         node=build.placement.node if build.placement else None,
@@ -156,13 +161,13 @@ def _build(build: PlatformBuild, ended: Mapping[str, StepFinished], solves: Mapp
     )
 
 
-def _state(build: PlatformBuild, record: StepFinished | None, solve: StepFinished | None) -> str:
+def _state(build: PlatformBuild, record: StepFinished | None, solve: StepFinished | None, otherwise: str) -> str:
     if build.action is Action.BLOCKED:
         return "blocked"
     if record is not None and record.state is not StepState.SKIPPED:
         return "built" if record.state is StepState.DONE else record.state.value
     if solve is None:
-        return "not built"
+        return otherwise
     return solve.state.value if solve.state is not StepState.DONE else "built"
 
 
@@ -186,9 +191,9 @@ def _image(
         if tag.reference
     )
     released = done and bool(tags) and all(tag.put for tag in tags)
-    state = (
-        "released" if released else "verified" if done else next(iter({b.state for b in builds} - {"built"}), "failed")
-    )
+    others = [build.state for build in builds if build.state != "built"]
+    unfinished = "failed" if "failed" in others else next(iter(others), "failed")
+    state = "released" if released else "verified" if done else unfinished
     return ImageResult(
         name=image.name,
         state=state,

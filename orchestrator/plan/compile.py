@@ -29,7 +29,7 @@ from orchestrator.plan.model import (
     RegistryHome,
 )
 from orchestrator.plan.place import ConfiguredBackend, EmulationRules, choose_backend, place_build
-from orchestrator.plan.release import ReleaseRules, planned_tags
+from orchestrator.plan.release import ReleaseRules, planned_tags, unknown_tags
 from orchestrator.plan.steps import PlacedVariant, ReadyImage, plan_steps
 from orchestrator.plan.wire import Wirer
 
@@ -176,6 +176,7 @@ class _Compiler:
             host=self._facts.host,
             replace_tags=scope.rules.replace_tags,
         )
+        self._found += unknown_tags(planned) if scope.destination is Destination.PUSH else ()
         used = {build.placement.backend for build in builds if build.placement}
         return Plan(
             project=self._declared.project,

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from orchestrator.diagnostics import Diagnostic, Severity
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.image import Image, Tag
-from orchestrator.plan.model import Destination, PlannedTag
+from orchestrator.plan.model import Destination, PlannedImage, PlannedTag
 from orchestrator.tags.semver import find_semver
+
+NOT_ASKED: Final = "not asked"
+"""Why nothing is known of a tag that no plan had a reason to look up, or that nobody was to be asked about."""
 
 
 class ReleaseRules(Model):
-    """What the user allows beyond the safe."""
+    """What the user allows beyond the safe.
+
+    `released` are the digests of images that are built already and wait for their tags: a tag that has such a
+    digest was put by a promotion that was cut off, and stands in nobody's way.
+    """
 
     replace_tags: bool = False
     allow_downgrade: bool = False
+    released: Mapping[str, Digest] = {}
 
 
 def planned_tags(
@@ -26,7 +36,7 @@ def planned_tags(
     tags: list[PlannedTag] = []
     found: list[Diagnostic] = []
     for tag in image.tags if image.publish else ():
-        state = states.get(str(tag.reference), TagState(unknown="not asked"))
+        state = states.get(str(tag.reference), TagState(unknown=NOT_ASKED))
         tags.append(
             PlannedTag(
                 name=tag.name, moving=tag.moving, reference=tag.reference, current=state.digest, unknown=state.unknown
@@ -39,6 +49,8 @@ def planned_tags(
 
 def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> Iterator[Diagnostic]:
     place = image.place("tags", tag.position)
+    if state.digest and state.digest == rules.released.get(image.name):
+        return
     if tag.reference is None:
         yield Diagnostic(
             code="no-registry",
@@ -46,15 +58,6 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
             place=place,
             subject=image.name,
             hints=("set `registry` in `[project]`, ORCHESTRATE_REGISTRY or `--registry`",),
-        )
-    elif state.unknown and state.unknown != "not asked":
-        yield Diagnostic(
-            code="tag-unknown",
-            message=f"`{tag.reference}` could not be looked up: {state.unknown}",
-            severity=Severity.WARNING,
-            place=place,
-            subject=image.name,
-            hints=("`orchestrate doctor` looks at registries and logins; `--offline` asks nobody",),
         )
     elif state.digest and not tag.moving and not rules.replace_tags:
         yield Diagnostic(
@@ -71,6 +74,23 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
             place=place,
             subject=image.name,
             hints=("if that is meant, say `--allow-downgrade`",),
+        )
+
+
+def unknown_tags(images: Iterable[PlannedImage]) -> Iterator[Diagnostic]:
+    """One warning for each reason why tags could not be looked up, however many tags it is about."""
+    reasons: dict[str, list[str]] = {}
+    for image in images:
+        for tag in image.tags:
+            if tag.reference and tag.unknown not in {"", NOT_ASKED}:
+                reasons.setdefault(tag.unknown, []).append(str(tag.reference))
+    for reason, references in reasons.items():
+        more = f" and {len(references) - 1} more" if len(references) > 1 else ""
+        yield Diagnostic(
+            code="tag-unknown",
+            message=f"tag `{references[0]}`{more} could not be looked up: {reason}",
+            severity=Severity.WARNING,
+            hints=("`orchestrate doctor` looks at registries and logins; `--offline` asks nobody",),
         )
 
 

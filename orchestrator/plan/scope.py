@@ -81,11 +81,14 @@ class Scope:
         return self.text(spell(value), *keys), False
 
     def path(self, path: str, *keys: str | int) -> str:
-        """A path as its file means it, relative to the root file; one that may not be read is a finding."""
+        """A path as its file means it, relative to the root file; one that may not be read is a finding.
+
+        What could be taken for a flag, for stdin or for a URL gets a `./`.
+        """
         folder = folder_of(self._effective, keys, platform=self._platform)
         joined = posixpath.normpath(posixpath.join(folder, path))
         self.reads(joined, *keys)
-        return joined
+        return f"./{joined}" if joined.startswith("-") or ":" in joined.partition("/")[0] else joined
 
     def reads(self, path: str, *keys: str | int) -> None:
         """Hold a path against what may be read."""

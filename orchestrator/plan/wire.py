@@ -128,7 +128,7 @@ def _not_there(edge: Edge) -> Diagnostic:
 def _part_of_index(edge: Edge) -> Diagnostic:
     return Diagnostic(
         code="parent-missing",
-        message=f"`{edge.child}` needs `{edge.parent}` of `{edge.platform}` alone, which its index in a registry is not",
+        message=f"`{edge.child}` needs `{edge.parent}` of `{edge.platform}` alone, which no index can give it",
         place=edge.place,
         subject=edge.child,
         hints=(f"select `{edge.parent}` too, or drop `--no-deps`",),

@@ -109,27 +109,33 @@ def read_tags(
 ) -> dict[str, TagState]:
     """What these tags point at now; for moving ones (True) also the version noted there.
 
-    A registry that cannot be reached is asked once, not once a tag.
+    One tag of each registry is looked up before the others: a registry that cannot be reached is waited for once.
     """
-    silent: dict[str, str] = {}
-
-    def read(item: tuple[Reference, bool]) -> TagState:
-        reference, moving = item
-        registry = reference.repository.registry
-        if registry in silent:
-            return TagState(unknown=silent[registry])
-        try:
-            store = open_store(reference.repository)
-            digest = store.find(reference.tag)
-            version = _noted_version(store, digest) if digest and moving else None
-        except RegistryError as error:
-            silent[registry] = error.message
-            return TagState(unknown=error.message)
-        return TagState(digest=digest, version=version)
-
-    items = list(references.items())
+    first = {reference.repository.registry: reference for reference in references}
     with ThreadPoolExecutor(_REGISTRY_THREADS) as threads:
-        return {str(item[0]): state for item, state in zip(items, threads.map(read, items), strict=True)}
+
+        def read_all(chosen: Iterable[Reference]) -> dict[Reference, TagState]:
+            chosen = tuple(chosen)
+            states = threads.map(lambda reference: _read_tag(reference, references[reference], open_store), chosen)
+            return dict(zip(chosen, states, strict=True))
+
+        states = read_all(first.values())
+        silent = {registry: states[reference] for registry, reference in first.items() if states[reference].unknown}
+        for reference in references:
+            if reference.repository.registry in silent:
+                states[reference] = silent[reference.repository.registry]
+        states |= read_all(reference for reference in references if reference not in states)
+    return {str(reference): states[reference] for reference in references}
+
+
+def _read_tag(reference: Reference, moving: bool, open_store: Callable[[Repository], TagStore]) -> TagState:  # noqa: FBT001 (mapped over)
+    try:
+        store = open_store(reference.repository)
+        digest = store.find(reference.tag)
+        version = _noted_version(store, digest) if digest and moving else None
+    except RegistryError as error:
+        return TagState(unknown=error.message)
+    return TagState(digest=digest, version=version)
 
 
 def _noted_version(store: TagStore, digest: Digest) -> str | None:

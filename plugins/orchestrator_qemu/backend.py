@@ -7,23 +7,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from orchestrator.api import (
-    Invocation,
-    LowerRequest,
-    Node,
-    Outcome,
-    Placement,
-    PlaceRequest,
-    Probe,
-    Refusal,
-    SolveFailure,
-    SolveResult,
-    Table,
-)
+from orchestrator.api import Invocation, LowerRequest, Outcome, Refusal, SolveFailure, SolveResult, Table
 from orchestrator.buildkit.argv import build_invocation
-from orchestrator.buildkit.onebuilder import builder_node, builder_probes
-from orchestrator.buildkit.placement import place_on
-from orchestrator.buildkit.progress import RawJsonReader
+from orchestrator.buildkit.onebuilder import OneBuilder
 from orchestrator.buildkit.results import read_result
 
 
@@ -34,41 +20,18 @@ class QemuConfig(Table):
     slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run at a time.")] = 4
 
 
-class QemuBackend:
-    """One builder for all platforms."""
-
-    def __init__(self, config: QemuConfig) -> None:
-        self._config = config
+class QemuBackend(OneBuilder):
+    """One builder for all platforms; what its CPU does not run is emulated."""
 
     @classmethod
     def configured(cls, config: Table) -> QemuBackend:
         """Make it from its table; any other table means the defaults."""
-        return cls(config if isinstance(config, QemuConfig) else QemuConfig())
-
-    def probes(self) -> tuple[Probe, ...]:
-        """Ask the builder and its engine."""
-        return builder_probes(self._config.builder)
-
-    def nodes(self, answers: Mapping[str, Outcome]) -> tuple[Node, ...]:
-        """The one builder, as a node."""
-        return (builder_node(self._config.builder, answers, slots=self._config.slots),)
-
-    def place(self, request: PlaceRequest) -> Placement | Refusal:
-        """On the one node, natively or emulated."""
-        return place_on(request.nodes[0], request)
-
-    def setup(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
-        """Nothing: the builder is there, or the plan is blocked."""
-        del nodes
-        return ()
+        chosen = config if isinstance(config, QemuConfig) else QemuConfig()
+        return cls(chosen.builder, slots=chosen.slots)
 
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
         """One child for each solve."""
         return tuple(build_invocation(solve, request.node.name) for solve in request.steps)
-
-    def reader(self, invocation: Invocation) -> RawJsonReader:
-        """Reads the progress of one `docker buildx build`."""
-        return RawJsonReader(invocation.steps[0])
 
     def results(self, request: LowerRequest, outcomes: tuple[Outcome, ...]) -> Mapping[str, SolveResult | SolveFailure]:
         """What the metadata files say, or why there are none."""

@@ -21,7 +21,7 @@ from tests.lab.lab import Lab
 from tests.lab.ports import free_port
 from tests.lab.registry import Registry
 
-_REGISTRY_IMAGE = "registry:2"
+REGISTRY_IMAGE = "registry:2"
 _BASE_IMAGE = "busybox:1.36"
 _MINIMUM = (0, 20)
 
@@ -119,7 +119,7 @@ def borrow() -> BorrowedLab | None:
         if version is None or (int(version[1]), int(version[2])) < _MINIMUM:
             return None
         host = f"127.0.0.1:{free_port()}"
-        container = _docker("run", "--detach", f"--publish={host}:5000", _REGISTRY_IMAGE).strip()
+        container = _docker("run", "--detach", f"--publish={host}:5000", REGISTRY_IMAGE).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
     registry = BorrowedRegistry(container, host)

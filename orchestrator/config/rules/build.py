@@ -21,7 +21,6 @@ from orchestrator.config.schema import (
     Value,
     ValueTable,
 )
-from orchestrator.config.suggest import nearest
 from orchestrator.diagnostics import Severity
 from orchestrator.oci.platform import parse_platform
 
@@ -162,7 +161,7 @@ def _check_caches(caches: Iterable[str | dict[str, Scalar]], findings: Findings,
             findings("missing-key", "missing key `type` of a cache", place, hint)
         elif kind not in CACHES:
             known = ", ".join(f"`{name}`" for name in CACHES)
-            hint = nearest(str(kind), CACHES) or f"known are {known}"
+            hint = findings.nearest(str(kind), CACHES) or f"known are {known}"
             message = f"unknown type of cache {quote(str(kind))}"
             findings("illegal-value", message, findings.value(*keys, position, "type"), hint)
 
@@ -195,6 +194,6 @@ def _check_limits(limits: Iterable[str], findings: Findings, keys: Keys) -> None
     for position, limit in enumerate(limits):
         if _LIMIT.fullmatch(limit):
             continue
-        close = nearest(limit.partition("=")[0], LIMITS) if "=" in limit else None
+        close = findings.nearest(limit.partition("=")[0], LIMITS) if "=" in limit else None
         place = findings.value(*keys, position)
         findings("illegal-value", f"not a limit: {quote(limit)}", place, close or "write it like `nofile=1024:2048`")

@@ -12,7 +12,6 @@ from orchestrator.config.findings import Findings, quote
 from orchestrator.config.rules.names import check_name
 from orchestrator.config.scan import Keys
 from orchestrator.config.schema import ImageTable, Scalar
-from orchestrator.config.suggest import nearest
 
 MAX_COMBINATIONS: Final = 10_000
 
@@ -72,7 +71,7 @@ def _check_exclude(
         values = axes.get(axis)
         if values is None:
             known = ", ".join(f"`{name}`" for name in axes)
-            hint = nearest(axis, axes) or (f"the axes are {known}" if known else "")
+            hint = findings.nearest(axis, axes) or (f"the axes are {known}" if known else "")
             findings("unknown-axis", f"unknown axis {quote(axis)} in `exclude`", findings.key(*keys, axis), hint)
         elif (type(value), value) not in values:
             _unknown_value(value, values, findings, (*keys, axis))
@@ -80,7 +79,7 @@ def _check_exclude(
 
 def _unknown_value(value: Scalar, values: _Values, findings: Findings, keys: Keys) -> None:
     few = [other for _, other in values] if len(values) <= _FEW else []
-    hint = nearest(str(value), map(str, few)) or "it excludes nothing: remove it, or name a value of the axis"
+    hint = findings.nearest(str(value), map(str, few)) or "it excludes nothing: remove it, or name a value of the axis"
     if str(value) in map(str, few):
         hint = "write it without quotes, as the axis does" if isinstance(value, str) else "put it in quotes"
     message = f"{quote(str(value))} is no value of axis {quote(str(keys[-1]))}"

@@ -23,6 +23,7 @@ MAX_NAME: Final = 128
 _NAME: Final = re.compile(NAME_PATTERN + r"\Z")
 _VARIABLE: Final = re.compile(VARIABLE_PATTERN + r"\Z")
 _VARIABLES: Final = frozenset({"variable", "matrix axis"})
+_FORM: Final = "write it like `linux/amd64` or `linux/arm/v7`"
 _USUAL: Final = (
     "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x",
     "linux/riscv64", "windows/amd64",
@@ -63,7 +64,7 @@ def check_platforms(texts: Collection[str], findings: Findings, keys: Keys, *, w
         try:
             platform = parse_platform(text)
         except ValueError as error:
-            findings("illegal-platform", str(error), place, _platform_hint(text))
+            findings("illegal-platform", str(error), place, _FORM if findings.many else _platform_hint(text))
             continue
         if platform in first:
             message = f"platform {quote(text)} is there twice: both mean `{platform}`"
@@ -79,4 +80,4 @@ def _platform_hint(text: str) -> str:
     written = text.strip().lower()
     candidates = [usual for usual in _USUAL if usual.removeprefix("linux/") == written]
     matches = candidates or get_close_matches(written[:64], _USUAL, 1, 0.6)
-    return f"did you mean `{matches[0]}`?" if matches else "write it like `linux/amd64` or `linux/arm/v7`"
+    return f"did you mean `{matches[0]}`?" if matches else _FORM

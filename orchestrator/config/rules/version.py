@@ -10,7 +10,6 @@ from msgspec import UNSET
 from orchestrator.config.findings import Findings, quote
 from orchestrator.config.scan import Keys
 from orchestrator.config.schema import VersionTable
-from orchestrator.config.suggest import nearest
 
 _SOURCE: Final = re.compile(r"git-tag|env:[A-Za-z_][A-Za-z0-9_]*|file:[^#]+(?:#.+)?")
 _KINDS: Final = "`git-tag`, `env:NAME`, `file:PATH` or `file:PATH#dotted.key`"
@@ -25,7 +24,11 @@ def check_version(version: VersionTable, findings: Findings, keys: Keys) -> None
         findings("conflicting-keys", message, place, "remove one of the two", related=(other,))
     if source is not UNSET and not _SOURCE.fullmatch(source):
         kind = source.partition(":")[0]
-        close = nearest(kind, ("git-tag", "env", "file")) if ":" in source else nearest(source, ("git-tag",))
+        close = (
+            findings.nearest(kind, ("git-tag", "env", "file"))
+            if ":" in source
+            else findings.nearest(source, ("git-tag",))
+        )
         message = f"unknown source of versions {quote(source)}: expected {_KINDS}"
         findings("illegal-value", message, findings.value(*keys, "from"), close or "a version itself goes into `value`")
     for key, value in (("match", version.match), ("fallback", version.fallback)):
