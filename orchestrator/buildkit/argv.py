@@ -62,7 +62,8 @@ def _words(solve: Solve, node: str) -> Iterator[Word]:
     yield f"--sbom={'true' if options.sbom else 'false'}"
     yield ("--metadata-file=", PathOf(name=METADATA))
     yield _output_word(solve.output)
-    yield options.context
+    # the one word that is no `--flag=value`: a folder may be called like a flag
+    yield options.context if not options.context.startswith("-") else f"./{options.context}"
 
 
 def _access_words(options: BuildOptions) -> Iterator[str]:

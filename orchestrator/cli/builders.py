@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -95,6 +96,31 @@ def create_builder(
             hint = f"it is there, incomplete: `orchestrate builders rm {name}` removes it"
             raise UsageError(error.message, hints=(*error.hints, hint) if done else error.hints) from error
     click.echo(name)
+
+
+@command.command(name="use")
+@click.argument("name")
+@click.option("-f", "--file", type=click.Path(path_type=Path, dir_okay=False), help="The builds.toml.")
+@click.option("--backend", default="qemu", show_default=True, help="The backend that is to use it.")
+def use_builder(*, name: str, file: Path | None, backend: str) -> None:
+    """Write a builder's name into builds.toml; its comments stay."""
+    from orchestrator.config.edit import set_value
+    from orchestrator.probe.project import find_build_file
+
+    path = file or find_build_file(Path.cwd())
+    keys = ("backends", backend, "builder")
+    try:
+        text = path.read_text(encoding="utf-8")
+        edited = set_value(text, keys, _checked(name))
+    except (OSError, ValueError) as error:
+        message = f"`{path}`: {error}"
+        hint = f'write it yourself: `[backends.{backend}]` with `builder = "{name}"`'
+        raise UsageError(message, hints=(hint,)) from error
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(edited, encoding="utf-8")
+    scratch.chmod(path.stat().st_mode & 0o777)
+    scratch.replace(path)
+    click.echo(f'{path}: backends.{backend}.builder = "{name}"')
 
 
 @command.command(name="rm")

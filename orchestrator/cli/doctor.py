@@ -88,7 +88,8 @@ def ping_registry(host: str, environment: Mapping[str, str]) -> None:
     from orchestrator.registry.patience import Patience
 
     patience = Patience(attempts=2, longest_delay=1.0, connect_timeout=5.0, read_timeout=10.0)
-    with open_stores(environment, capture=capture, patience=patience) as stores:
+    insecure = insecure_registries(environment)
+    with open_stores(environment, insecure=insecure, capture=capture, patience=patience) as stores:
         stores.ping(host)
 
 

@@ -6,15 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.api.events import Event
 from orchestrator.cli.prepare import Prepared
+from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
-from orchestrator.engine.results import StepResult
 from orchestrator.engine.run import Engine, Work
-from orchestrator.engine.summary import RunResult, render_result, summarise_run
+from orchestrator.engine.summary import RunResult, continue_result, render_result, summarise_run
 from orchestrator.errors import (
     BuildError,
     InterruptedRunError,
@@ -51,9 +50,9 @@ def execute(
     verbose: bool,
     style: str,
     result_file: Path,
-    remembered: Mapping[str, StepResult] | None = None,
+    earlier: RunResult | None = None,
 ) -> None:
-    """Run the plan.
+    """Run the plan; `earlier` is the result of the run that this one goes on with.
 
     Raises:
         OrchestratorError: the class of the first failure; what failed was printed before.
@@ -83,26 +82,31 @@ def execute(
             children=RealChildren(),
             emit=emit,
         )
-        engine.remember(remembered or {})
+        if earlier is not None:
+            engine.remember(staged_results(earlier))
         try:
             asyncio.run(_stoppable(engine))
         except (KeyboardInterrupt, asyncio.CancelledError):
             interrupted = True
     result = summarise_run(prepared.plan, events, now=prepared.now.isoformat())
+    if earlier is not None:
+        result = continue_result(earlier, result)
     write_result(result_file, result)
     _show(result, style, result_file)
     if interrupted or result.exit_code == InterruptedRunError.exit_code:
         message = "interrupted"
         raise InterruptedRunError(message, hints=("no tag moves before everything is verified",))
     if result.exit_code:
-        _fail(result)
+        _fail(result, result_file)
 
 
 async def _stoppable(engine: Engine) -> None:
-    """Run the engine; SIGTERM, by which CI cancels, stops it as Ctrl-C does."""
+    """Run the engine; SIGTERM, by which CI cancels, and SIGHUP of a closed terminal stop it as Ctrl-C does."""
     task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # `nohup` has it ignored, and that stays
+        if task is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     await engine.run()
 
 
@@ -131,10 +135,19 @@ def _show(result: RunResult, style: str, result_file: Path) -> None:
     print_note(f"result: {shown}")
 
 
-def _fail(result: RunResult) -> None:
+def _fail(result: RunResult, result_file: Path) -> None:
     kind = next((error for error in _ERRORS if error.exit_code == result.exit_code), OrchestratorError)
     first = result.failures[0] if result.failures else None
     message = f"step `{first.step}` failed" if first else "the run failed"
     more = f", and {len(result.failures) - 1} more" if len(result.failures) > 1 else ""
+    raise kind(message + more, hints=_what_now(kind, result, result_file))
+
+
+def _what_now(kind: type[OrchestratorError], result: RunResult, result_file: Path) -> tuple[str, ...]:
+    """What to do after a failure; where only tags are missing, nothing has to be built again."""
     hints = (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()
-    raise kind(message + more, hints=hints)
+    tags = [tag for image in result.images for tag in image.tags]
+    if result.destination != "push" or not all(image.digest for image in result.images) or not any(t.put for t in tags):
+        return hints
+    file = "" if result_file.parts[-2:] == (".orchestrate", "result.json") else f" --result={result_file}"
+    return (f"`orchestrate promote{file}` puts the tags that are missing, on what was verified",)

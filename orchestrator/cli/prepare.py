@@ -22,6 +22,7 @@ from orchestrator.config.variables import resolve_vars
 from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity, has_errors
 from orchestrator.errors import ConfigurationError, PlanBlockedError, UsageError
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
 from orchestrator.oci.reference import Reference, parse_repository
 from orchestrator.plan.collide import check_collisions
 from orchestrator.plan.compile import Declared, Scope, compile_plan, selected_images

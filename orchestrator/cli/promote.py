@@ -30,7 +30,13 @@ def command(
     from orchestrator.cli.options import PlanOptions
     from orchestrator.cli.prepare import Preparation, find_root
     from orchestrator.cli.runnable import check_blocked
-    from orchestrator.cli.staged import later_steps, read_staged, staged_now, staged_results
+    from orchestrator.cli.staged import (
+        check_unchanged,
+        later_steps,
+        read_staged,
+        staged_digests,
+        staged_now,
+    )
     from orchestrator.plan.model import Destination
 
     project = make_project_options(values)
@@ -45,8 +51,8 @@ def command(
         replace_tags=replace_tags,
         allow_downgrade=allow_downgrade,
     )
-    prepared = preparation.plan(loaded, options, destination=Destination.PUSH)
-    results = staged_results(staged, prepared.plan)
+    prepared = preparation.plan(loaded, options, destination=Destination.PUSH, released=staged_digests(staged))
+    check_unchanged(staged, prepared.plan)
     check_blocked(prepared, preparation.findings)
     execute(
         later_steps(prepared),
@@ -54,5 +60,5 @@ def command(
         verbose=False,
         style=style,
         result_file=path,
-        remembered=results,
+        earlier=staged,
     )

@@ -13,7 +13,7 @@ from orchestrator.cli.prepare import Prepared
 from orchestrator.engine.results import StepResult
 from orchestrator.engine.summary import RunResult, parse_result
 from orchestrator.errors import PlanBlockedError, UsageError
-from orchestrator.oci.digest import parse_digest
+from orchestrator.oci.digest import Digest, parse_digest
 from orchestrator.plan import stepnames
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.model import CopyStep, GateStep, Plan, PromoteStep, VerifyStep
@@ -62,23 +62,45 @@ def staged_now(result: RunResult) -> datetime:
         raise UsageError(message, hints=_AGAIN) from error
 
 
-def staged_results(result: RunResult, plan: Plan) -> dict[str, StepResult]:
-    """The indexes of that run, as results of this plan's steps.
+def staged_digests(result: RunResult) -> dict[str, Digest]:
+    """The indexes of that run, by image.
+
+    Raises:
+        UsageError: a digest in the result is none.
+    """
+    try:
+        return {image.name: parse_digest(image.digest or "") for image in result.images}
+    except ValueError as error:
+        raise UsageError(str(error), hints=_AGAIN) from error
+
+
+def check_unchanged(result: RunResult, plan: Plan) -> None:
+    """Hold what is declared now against what was staged: the requests, and the tags that people were shown.
 
     Raises:
         PlanBlockedError: the plan is another one than that which was staged.
-        UsageError: a digest in the result is none.
     """
+    reason = ""
     if result.run != plan.run:
-        message = f"what is declared now (run {plan.run}) is not what was staged (run {result.run})"
-        raise PlanBlockedError(message, hints=("check out the commit that was staged", *_AGAIN))
-    try:
-        return {
-            stepnames.assemble_id(image.name): StepResult(digest=parse_digest(image.digest or ""))
-            for image in result.images
-        }
-    except ValueError as error:
-        raise UsageError(str(error), hints=_AGAIN) from error
+        reason = f"what is declared now (run {plan.run}) is not what was staged (run {result.run})"
+    staged = {image.name: {tag.ref: tag.moving for tag in image.tags} for image in result.images}
+    for image in plan.images:
+        now = {str(tag.reference): tag.moving for tag in image.tags if tag.reference}
+        if not reason and now != staged.get(image.name, {}):
+            reason = (
+                f"the tags of `{image.name}` are {_list(now)} now, and were {_list(staged[image.name])} when staged"
+            )
+    if reason:
+        raise PlanBlockedError(reason, hints=("check out the commit that was staged, with its git tags", *_AGAIN))
+
+
+def _list(tags: Mapping[str, bool]) -> str:
+    return ", ".join(f"`{tag}`{' (moving)' if moving else ''}" for tag, moving in tags.items()) or "none"
+
+
+def staged_results(result: RunResult) -> dict[str, StepResult]:
+    """The indexes of that run, as results of the steps that made them."""
+    return {stepnames.assemble_id(name): StepResult(digest=digest) for name, digest in staged_digests(result).items()}
 
 
 def later_steps(prepared: Prepared) -> Prepared:

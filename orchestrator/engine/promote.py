@@ -37,5 +37,19 @@ def promote(step: PromoteStep, digest: Digest, open_store: Callable[[Repository]
             message = f"`{repository}@{digest}` is gone before it got its tags"
             raise RegistryError(message, hints=("run `orchestrate build --push` again",))
         manifests[repository] = manifest
-        store.put_manifest(move.reference.tag, manifest)
+        _put(store, move, manifest)
         on_put(move, current)
+
+
+def _put(store: ImageStore, move: TagMove, manifest: Manifest) -> None:
+    """Put one tag; where that fails, look whether it stands, since an answer may have got lost."""
+    try:
+        store.put_manifest(move.reference.tag, manifest)
+    except RegistryError as error:
+        try:
+            found = store.find(move.reference.tag)
+        except RegistryError:
+            message = f"{error.message}; whether `{move.reference}` stands is not known"
+            raise RegistryError(message, hints=error.hints) from error
+        if found != manifest.digest:
+            raise

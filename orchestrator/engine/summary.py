@@ -145,6 +145,20 @@ def parse_result(content: bytes) -> RunResult:
     return result
 
 
+def continue_result(earlier: RunResult, later: RunResult) -> RunResult:
+    """The result of a run that went on with what an earlier one had built: what that one knew is not lost."""
+    before = {image.name: image for image in earlier.images}
+    images = tuple(
+        msgspec.structs.replace(
+            image, digest=image.digest or before[image.name].digest, platforms=before[image.name].platforms
+        )
+        if image.name in before
+        else image
+        for image in later.images
+    )
+    return msgspec.structs.replace(later, images=images)
+
+
 def _build(
     build: PlatformBuild, ended: Mapping[str, StepFinished], solves: Mapping[str, str], otherwise: str
 ) -> BuildResult:

@@ -14,7 +14,9 @@ from orchestrator.buildkit.onebuilder import OneBuilder
 class BakeConfig(Table):
     """`[backends.bake]`."""
 
-    builder: Annotated[str, Meta(description="The buildx builder. `default` is the engine's own.")] = "default"
+    builder: Annotated[str, Meta(min_length=1, description="The buildx builder. `default` is the engine's own.")] = (
+        "default"
+    )
     slots: Annotated[int, Meta(ge=1, le=256, description="How many bake runs there are at a time.")] = 1
 
 

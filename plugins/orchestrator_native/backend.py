@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -30,27 +30,34 @@ from orchestrator.buildkit.placement import forbidden
 from orchestrator.buildkit.progress import RawJsonReader
 
 
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+
+_SCHEMES: Final = ("tcp", "ssh", "unix", "docker-container", "kube-pod")
+
+
 class NodeTable(Table):
     """A node of `[backends.native]`: a BuildKit somewhere, used as a builder of its own."""
 
     name: Annotated[str, Meta(min_length=1, description="The node's name, in plans and with `--node`.")]
     platforms: Annotated[list[str], Meta(min_length=1, description="The platforms that it runs natively.")]
     endpoint: Annotated[
-        str | UnsetType, Meta(description="`tcp://HOST:PORT`, `ssh://USER@HOST`, `unix://PATH` or a Docker context.")
+        Text | UnsetType, Meta(description="`tcp://HOST:PORT`, `ssh://USER@HOST`, `unix://PATH` or a Docker context.")
     ] = UNSET
     driver: Annotated[
         Literal["remote", "docker-container", "kubernetes"] | UnsetType,
         Meta(description="The buildx driver; `remote` for `tcp://`, `docker-container` for `ssh://` unless said."),
     ] = UNSET
-    builder: Annotated[str | UnsetType, Meta(description="An existing buildx builder, instead of an endpoint.")] = UNSET
+    builder: Annotated[Text | UnsetType, Meta(description="An existing buildx builder, instead of an endpoint.")] = (
+        UNSET
+    )
     emulates: Annotated[list[str], Meta(description="The platforms that it may emulate, where that is allowed.")] = []  # noqa: RUF012 (msgspec copies it)
     slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run on it at a time.")] = 2
     options: Annotated[dict[str, str], Meta(description="Options of the driver, such as a namespace.")] = {}  # noqa: RUF012 (msgspec copies it)
     cacert: Annotated[
-        str | UnsetType, Meta(description="The CA: a file, or `env:NAME` of a variable with its path.")
+        Text | UnsetType, Meta(description="The CA: a file, or `env:NAME` of a variable with its path.")
     ] = UNSET
-    cert: Annotated[str | UnsetType, Meta(description="The client certificate, as `cacert`.")] = UNSET
-    key: Annotated[str | UnsetType, Meta(description="The client key, as `cacert`.")] = UNSET
+    cert: Annotated[Text | UnsetType, Meta(description="The client certificate, as `cacert`.")] = UNSET
+    key: Annotated[Text | UnsetType, Meta(description="The client key, as `cacert`.")] = UNSET
 
 
 class NativeConfig(Table):
@@ -60,7 +67,7 @@ class NativeConfig(Table):
 
 
 def find_problems(config: Table) -> Iterator[ConfigProblem]:
-    """Platforms that are none, and nodes with one name."""
+    """Platforms that are none, endpoints that nobody can reach, and nodes with one name."""
     nodes = config.nodes if isinstance(config, NativeConfig) else []
     first: dict[str, int] = {}
     for position, node in enumerate(nodes):
@@ -71,17 +78,29 @@ def find_problems(config: Table) -> Iterator[ConfigProblem]:
                 message=f"two nodes are called `{node.name}`",
                 hints=("give each node a name of its own",),
             )
-        for attribute, texts in (("platforms", node.platforms), ("emulates", node.emulates)):
-            for number, text in enumerate(texts):
-                try:
-                    parse_platform(text)
-                except ValueError as error:
-                    yield ConfigProblem(
-                        keys=("nodes", position, attribute, number),
-                        code="illegal-platform",
-                        message=str(error),
-                        hints=("write it like `linux/amd64`",),
-                    )
+        yield from _wrong_platforms(node.platforms, ("nodes", position, "platforms"))
+        yield from _wrong_platforms(node.emulates, ("nodes", position, "emulates"))
+        scheme, separator, _ = (node.endpoint or "").partition("://")
+        if separator and scheme not in _SCHEMES:
+            yield ConfigProblem(
+                keys=("nodes", position, "endpoint"),
+                code="illegal-endpoint",
+                message=f"unknown scheme `{scheme}` of an endpoint",
+                hints=(f"known are {', '.join(f'`{known}://`' for known in _SCHEMES)}, and names of Docker contexts",),
+            )
+
+
+def _wrong_platforms(texts: list[str], keys: tuple[str | int, ...]) -> Iterator[ConfigProblem]:
+    for number, text in enumerate(texts):
+        try:
+            parse_platform(text)
+        except ValueError as error:
+            yield ConfigProblem(
+                keys=(*keys, number),
+                code="illegal-platform",
+                message=str(error),
+                hints=("write it like `linux/amd64`",),
+            )
 
 
 class NativeBackend:

@@ -16,7 +16,9 @@ from orchestrator.buildkit.results import read_result
 class QemuConfig(Table):
     """`[backends.qemu]`."""
 
-    builder: Annotated[str, Meta(description="The buildx builder. `default` is the engine's own.")] = "default"
+    builder: Annotated[str, Meta(min_length=1, description="The buildx builder. `default` is the engine's own.")] = (
+        "default"
+    )
     slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run at a time.")] = 4
 
 

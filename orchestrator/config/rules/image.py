@@ -36,7 +36,14 @@ def check_image(image: ImageTable, findings: Findings, keys: Keys) -> None:
     _check_axes(image.matrix, findings, (*keys, "matrix"))
     axes = {axis: {(type(value), value) for value in values} for axis, values in image.matrix.items()}
     for position, combination in enumerate(image.exclude or ()):
-        _check_exclude(combination, axes, findings, (*keys, "exclude", position))
+        here = (*keys, "exclude", position)
+        for axis in combination:
+            if axis not in axes and image.name and f"matrix.{axis}" in image.name:
+                message = f"`name` and `exclude` use the axis {quote(axis)}, which `matrix` does not have"
+                place, related = findings.key(*keys, "matrix"), (findings.key(*here, axis),)
+                findings("unknown-axis", message, place, findings.nearest(axis, axes), related=related)
+                return
+        _check_exclude(combination, axes, findings, here)
 
 
 def _check_axes(matrix: Mapping[str, list[Scalar]], findings: Findings, keys: Keys) -> None:

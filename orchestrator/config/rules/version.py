@@ -24,11 +24,7 @@ def check_version(version: VersionTable, findings: Findings, keys: Keys) -> None
         findings("conflicting-keys", message, place, "remove one of the two", related=(other,))
     if source is not UNSET and not _SOURCE.fullmatch(source):
         kind = source.partition(":")[0]
-        close = (
-            findings.nearest(kind, ("git-tag", "env", "file"))
-            if ":" in source
-            else findings.nearest(source, ("git-tag",))
-        )
+        close = findings.nearest(kind, ("env", "file") if ":" in source else ("git-tag",))
         message = f"unknown source of versions {quote(source)}: expected {_KINDS}"
         findings("illegal-value", message, findings.value(*keys, "from"), close or "a version itself goes into `value`")
     for key, value in (("match", version.match), ("fallback", version.fallback)):
