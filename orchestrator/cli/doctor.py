@@ -83,6 +83,7 @@ def _repair(found: Found, checks: tuple[Check, ...], environment: Mapping[str, s
 
 def ping_registry(host: str, environment: Mapping[str, str]) -> None:
     """Ask the registry, twice at most: a doctor is not to wait for long."""
+    from orchestrator.cli.insecure import insecure_registries
     from orchestrator.process.capture import capture
     from orchestrator.registry import open_stores
     from orchestrator.registry.patience import Patience

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import NoReturn
+
+from msgspec import structs
 
 from orchestrator.config.locate import resolve
 from orchestrator.diagnostics import Diagnostic, Severity, has_errors
@@ -25,8 +28,10 @@ class Findings:
 
     def resolved(self) -> tuple[Diagnostic, ...]:
         """All of them with lines and columns, each once."""
-        unique = {(finding.code, finding.message, str(finding.place)): finding for finding in self.all}
-        return resolve(unique.values(), self.texts)
+        alike: dict[tuple[str, str, str], list[Diagnostic]] = {}
+        for finding in self.all:
+            alike.setdefault((finding.code, finding.message, str(finding.place)), []).append(finding)
+        return resolve(map(_merge, alike.values()), self.texts)
 
     def render(self) -> str:
         """All of them as text for stderr."""
@@ -39,6 +44,21 @@ class Findings:
             ConfigurationError: at least one finding is an error.
         """
         if has_errors(tuple(self.all)):
-            errors = sum(finding.severity is Severity.ERROR for finding in self.resolved())
-            message = f"nothing was done: {count(errors, 'error')}"
-            raise ConfigurationError(message, report=self.render())
+            self.stop()
+
+    def stop(self) -> NoReturn:
+        """Stop, as something is wrong.
+
+        Raises:
+            ConfigurationError: with all findings as its report.
+        """
+        errors = sum(finding.severity is Severity.ERROR for finding in self.resolved())
+        message = f"nothing was done: {count(errors, 'error')}"
+        raise ConfigurationError(message, report=self.render())
+
+
+def _merge(alike: list[Diagnostic]) -> Diagnostic:
+    """One finding for what several images inherit from one place."""
+    first = alike[0]
+    others = len({finding.subject for finding in alike}) - 1
+    return structs.replace(first, subject=f"{first.subject} and {others} more") if others else first

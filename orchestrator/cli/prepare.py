@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from orchestrator.api.backend import Node
 from orchestrator.cli.backends import check_backends, configure_backends, default_backend
@@ -16,7 +16,7 @@ from orchestrator.cli.options import PlanOptions, ProjectOptions
 from orchestrator.config.assign import assignment_lines, check_patterns, parse_assignments
 from orchestrator.config.names import check_names
 from orchestrator.config.overrides import check_overrides
-from orchestrator.config.project import Project
+from orchestrator.config.project import Project, without_broken_images
 from orchestrator.config.select import parse_platform_options, select
 from orchestrator.config.variables import resolve_vars
 from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity, has_errors
@@ -128,6 +128,8 @@ class Preparation:
             registry=self._registry(project),
             grants=grants,
         )
+        if has_errors(tuple(findings.all)):
+            self._look_further(project, given, root, boundary)
         expansion, found = expand(project, given)
         findings.add(found)
         names = {image.name for image in expansion.images} | {image.name for image in project.images}
@@ -137,6 +139,21 @@ class Preparation:
         declared = self._order(project, expansion, root, boundary, grants)
         findings.stop_on_errors()
         return Loaded(root=root, project=project, expansion=expansion, declared=declared, git=facts.git, grants=grants)
+
+    def _look_further(self, project: Project, given: Given, root: Path, boundary: Path) -> NoReturn:
+        """Something is wrong: look at what the tables without errors say of single images too, and stop.
+
+        What is between images is not looked at: it would be wrong only because of what is missing.
+        """
+        sound = without_broken_images(project, tuple(self.findings.all))
+        if sound is not None:
+            expansion, found = expand(sound, given)
+            self.findings.add(found)
+            self.findings.add(check_collisions(expansion.images))
+            needed = needed_sources(expansion.images)
+            sources = read_sources(root, folders=needed.folders, dockerfiles=needed.dockerfiles, boundary=boundary)
+            self.findings.add(check_sources(expansion.images, sources, given.grants))
+        self.findings.stop()
 
     def _order(self, project: Project, expansion: Expansion, root: Path, boundary: Path, grants: Grants) -> Declared:
         images = expansion.images

@@ -19,7 +19,7 @@ from orchestrator.config.syntax import Tree, decode_bytes, parse
 from orchestrator.config.walk import Walk
 from orchestrator.diagnostics import Diagnostic, KeyPlace, has_errors
 
-__all__ = ["decode", "decode_bytes", "decode_included", "decode_table"]
+__all__ = ["decode", "decode_bytes", "decode_included", "decode_table", "salvage", "salvage_included"]
 
 _ABSENCES: Final = frozenset({"missing-key", "conflicting-keys"})
 
@@ -31,13 +31,30 @@ _Table = TypeVar("_Table", bound=msgspec.Struct)
 
 def decode(text: str, file: str) -> tuple[BuildFile | None, tuple[Diagnostic, ...]]:
     """The tables of a `builds.toml` and all findings about them; None where one of these is an error."""
-    return _decode(text, file, BuildFile, "error")
+    left, findings = salvage(text, file)
+    return (None if has_errors(findings) else left), findings
 
 
 def decode_included(
     text: str, file: str, *, secrets_in_args: SecretsInArgs
 ) -> tuple[IncludedFile | None, tuple[Diagnostic, ...]]:
     """As `decode`, for a file that another one includes; what to do about credentials is said in that one."""
+    left, findings = salvage_included(text, file, secrets_in_args=secrets_in_args)
+    return (None if has_errors(findings) else left), findings
+
+
+def salvage(text: str, file: str) -> tuple[BuildFile | None, tuple[Diagnostic, ...]]:
+    """As `decode`, but with errors too there are tables: what is left without the values that have a wrong type.
+
+    Whoever goes on with them keeps away from the tables that have errors. None: nothing can be read.
+    """
+    return _decode(text, file, BuildFile, "error")
+
+
+def salvage_included(
+    text: str, file: str, *, secrets_in_args: SecretsInArgs
+) -> tuple[IncludedFile | None, tuple[Diagnostic, ...]]:
+    """As `salvage`, for a file that another one includes."""
     return _decode(text, file, IncludedFile, secrets_in_args)
 
 
@@ -71,7 +88,7 @@ def _decode(
     chosen = typed.project.secrets_in_args if isinstance(typed, BuildFile) else secrets_in_args
     check_file(typed, ruled, chosen)
     everything = (*walked.all(), *_independent(map(walk.original, ruled.all()), walked.all()))
-    return (None if has_errors(everything) else typed), everything
+    return typed, everything
 
 
 def _convert(tree: object, table: type[_Table]) -> _Table | None:

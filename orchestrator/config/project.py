@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from orchestrator.config.cycles import find_cycles
 from orchestrator.config.findings import quote
@@ -19,7 +19,7 @@ from orchestrator.config.schema import (
     TemplateTable,
     VarTable,
 )
-from orchestrator.diagnostics import Diagnostic, KeyPlace
+from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity
 from orchestrator.model import Model
 
 DEFAULT_GROUP: Final = "default"
@@ -27,6 +27,9 @@ DEFAULT_GROUP: Final = "default"
 
 LINEAGE_LIMIT: Final = 100
 """The most templates that one image may inherit, theirs included; keeps the cost per image bounded."""
+
+_APART: Final = ("images", "groups", "backends", "state")
+"""The tables of which a mistake says nothing about any other image."""
 
 _T = TypeVar("_T")
 
@@ -132,6 +135,22 @@ def join(
         *_check_inherits(project),
         *_check_group_cycles(project),
     )
+
+
+def without_broken_images(project: Project, findings: tuple[Diagnostic, ...]) -> Project | None:
+    """The project without the images whose tables have errors; None where an error is in what all images share."""
+    broken: set[tuple[str, str]] = set()
+    for finding in findings:
+        if finding.severity is not Severity.ERROR:
+            continue
+        place = finding.place
+        if not isinstance(place, KeyPlace) or place.keys[0] not in _APART:
+            return None
+        for one in (place, *finding.related):
+            if isinstance(one, KeyPlace) and one.keys[0] == "images" and len(one.keys) > 1:
+                broken.add((one.file, str(one.keys[1])))
+    images = tuple(image for image in project.images if (image.file, image.name) not in broken)
+    return structs.replace(project, images=images)
 
 
 def lineage(templates: Mapping[str, DeclaredTemplate], inherits: tuple[str, ...]) -> tuple[DeclaredTemplate, ...]:

@@ -19,11 +19,15 @@ def check_collisions(images: tuple[Image, ...]) -> Iterator[Diagnostic]:
             owner, other = owners.setdefault(reference, (image, tag))
             if owner.name == image.name:
                 continue
+            place, related = image.place("tags", tag.position), owner.place("tags", other.position)
+            if place == related and owner.repository == image.repository:
+                # one template for both: it is the repository that should differ
+                place = image.place("repository")
             yield Diagnostic(
                 code="tag-collision",
                 message=f"`{owner.name}` and `{image.name}` both put the tag `{reference}`",
-                place=image.place("tags", tag.position),
+                place=place,
                 subject=image.name,
-                related=(owner.place("tags", other.position),),
+                related=(related,),
                 hints=("give each image a repository or tags of its own, for example with `{{ image }}`",),
             )

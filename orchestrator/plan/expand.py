@@ -20,7 +20,7 @@ from orchestrator.plan.grants import Grants
 from orchestrator.plan.image import Image, PlatformTest, Variant
 from orchestrator.plan.matrix import Combination, combinations
 from orchestrator.plan.options import RenderedBuild, render_build
-from orchestrator.plan.scope import Scope
+from orchestrator.plan.scope import Scope, spell
 from orchestrator.plan.tagging import render_repository, render_tags
 from orchestrator.tags.errors import Absent, TemplateError
 from orchestrator.tags.render import Renderer
@@ -122,7 +122,8 @@ class _Expander:
         scope = self._scope(merged, None, combination)
         text = scope.text(declared.table.name, "name")
         if text and not _is_name(text):
-            scope.report("image-name", f"`{declared.table.name}` gives `{text}`: names are {NAME_RULE}", "name")
+            keys = _illegal_value(declared.table, combination) or ("name",)
+            scope.report("image-name", f"`{declared.table.name}` gives `{text}`: names are {NAME_RULE}", *keys)
             return None
         return text or None
 
@@ -246,6 +247,14 @@ def _root_version(project: Project) -> KeyPlace:
 
 def _variant(platform: Platform, rendered: RenderedBuild) -> Variant:
     return Variant(platform=platform, options=rendered.options, contexts=rendered.contexts)
+
+
+def _illegal_value(table: ImageTable, combination: Combination) -> tuple[str | int, ...]:
+    """Where the value of the matrix stands that no name can hold; empty where none is to blame."""
+    for axis, values in (table.matrix or {}).items():
+        if not _is_name(spell(combination[axis])):
+            return ("matrix", axis, values.index(combination[axis]))
+    return ()
 
 
 def _is_name(text: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from orchestrator.config.decode import decode, decode_bytes, decode_included
+from orchestrator.config.decode import decode_bytes, salvage, salvage_included
 from orchestrator.config.findings import quote
 from orchestrator.config.project import Project, SourceFile, join
 from orchestrator.config.rules import SecretsInArgs
@@ -44,8 +44,8 @@ def read_project(path: Path) -> tuple[Project | None, tuple[Diagnostic, ...], Ma
     """Read the root file at `path` and the files that it includes, and join them.
 
     Returns:
-        The project, or None where a file cannot be read or decoded; what is wrong; and the texts of all files that
-        could be read, by the name that places give them, for showing their lines.
+        The project, or None where a file cannot be read at all; what is wrong, and where that is an error the project
+        is what is left without it; and the texts of all files that could be read, by the name that places give them.
     """
     reading = _Reading(path)
     project = reading.project()
@@ -68,7 +68,7 @@ class _Reading:
         text = self._text(self._path, self._root, None)
         if text is None:
             return None
-        table, findings = decode(text, self._root)
+        table, findings = salvage(text, self._root)
         self.findings.extend(findings)
         if table is None:
             return None
@@ -117,7 +117,7 @@ class _Reading:
         text = self._text(real, path, place)
         if text is None:
             return None
-        table, findings = decode_included(text, path, secrets_in_args=secrets_in_args)
+        table, findings = salvage_included(text, path, secrets_in_args=secrets_in_args)
         self.findings.extend(findings)
         return None if table is None else (SourceFile(path=path, folder=posixpath.dirname(path), text=text), table)
 

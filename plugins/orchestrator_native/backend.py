@@ -29,7 +29,6 @@ from orchestrator.api import (
 from orchestrator.buildkit.placement import forbidden
 from orchestrator.buildkit.progress import RawJsonReader
 
-
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 _SCHEMES: Final = ("tcp", "ssh", "unix", "docker-container", "kube-pod")
@@ -63,7 +62,7 @@ class NodeTable(Table):
 class NativeConfig(Table):
     """`[backends.native]`."""
 
-    nodes: Annotated[list[NodeTable], Meta(description="The nodes.")] = []  # noqa: RUF012 (msgspec copies it)
+    nodes: Annotated[list[NodeTable], Meta(min_length=1, description="The nodes.")] = []  # noqa: RUF012 (msgspec copies it)
 
 
 def find_problems(config: Table) -> Iterator[ConfigProblem]:

@@ -48,14 +48,13 @@ class MakeWorkspace(Protocol):
 def make_workspace(lab: Lab, tmp_path_factory: pytest.TempPathFactory, base: str) -> Iterator[MakeWorkspace]:
     """Makes repositories; when the tests of a module are over, nothing of any command may be left of them."""
     made: list[Workspace] = []
-    mark = secrets.token_hex(8)
 
     def make(
         files: Mapping[str, str], *, host: str = "", tag: str = "v1.2.3", options: tuple[str, ...] = ()
     ) -> Workspace:
         folder = tmp_path_factory.mktemp("workspace")
         registry = f"{host or lab.registry.host}/{folder.name}"
-        environ = {**lab.environ, MARK: mark, "ORCHESTRATE_REGISTRY": registry}
+        environ = {**lab.environ, MARK: secrets.token_hex(8), "ORCHESTRATE_REGISTRY": registry}
         workspace = Workspace(folder, environ, registry=registry, options=options)
         workspace.write({name: text.replace("%BASE%", base) for name, text in files.items()})
         workspace.commit(tag)
@@ -65,7 +64,7 @@ def make_workspace(lab: Lab, tmp_path_factory: pytest.TempPathFactory, base: str
     builders = _builders(lab)
     yield make
     assert [] == [path for workspace in made for path in workspace.left_behind()]
-    assert [] == processes(mark)
+    assert [] == [process for workspace in made for process in processes(workspace.environ[MARK])]
     assert builders == _builders(lab)
 
 

@@ -70,7 +70,7 @@ def killing(registry: Registry) -> Verdict:
 def test_no_tag_moves_when_the_registry_dies_before_the_first(
     workspace: Workspace, gatekeeper: Gatekeeper, registry: Registry, registries: Registries
 ) -> None:
-    """Killed after the builds and before the tags: exit 5, the step and what to do are said, and no tag exists."""
+    """Killed after the builds and before the tags: exit 5, no tag exists, and the same command again mends it."""
     gatekeeper.judge = once_public_tag(lambda: killing(registry))
     failed = workspace.run("build", "--push")
     registry.restart()
@@ -78,21 +78,10 @@ def test_no_tag_moves_when_the_registry_dies_before_the_first(
 
     assert 5 == failed.exit_code, failed.output
     assert {"parent": [], "child": []} == standing(workspace, registries)
-    assert "failed: promote:parent" in failed.stderr
-    assert "no tag was put" in failed.stderr
-    assert "error: step `promote:parent` failed" in failed.stderr
-    assert "hint: " in failed.stderr.splitlines()[-1]
     assert {"parent": "verified", "child": "verified"} == workspace.states()
-
-
-def test_the_same_command_again_succeeds(
-    workspace: Workspace, gatekeeper: Gatekeeper, registry: Registry, registries: Registries
-) -> None:
-    """Where no tag was put, the command that failed is the command that mends it."""
-    gatekeeper.judge = once_public_tag(lambda: killing(registry))
-    assert 5 == workspace.run("build", "--push").exit_code
-    registry.restart()
-    gatekeeper.judge = lambda _: Verdict.PASS
+    assert "failed: promote:parent: `PUT " in failed.stderr
+    assert "no tag was put" in failed.stderr
+    assert "error: step `promote:parent` failed\nhint: " in failed.stderr
 
     workspace.succeed("build", "--push")
 
@@ -100,39 +89,29 @@ def test_the_same_command_again_succeeds(
     assert workspace.digest("child") == registries.digest(f"{workspace.registry}/child:latest")
 
 
-def test_what_stands_is_told_when_the_registry_dies_between_two_tags(
+def test_a_promotion_that_was_cut_off_is_told_and_finished(
     workspace: Workspace, gatekeeper: Gatekeeper, registry: Registry, registries: Registries
 ) -> None:
-    """The first tag stands and is the only one that is reported; its child was never tagged, nor anything moved."""
+    """Killed between two tags: the one that stands is told, and `promote` puts the others on what was verified."""
     gatekeeper.judge = once_public_tag(lambda: killing(registry), number=2)
     failed = workspace.run("build", "--push")
     registry.restart()
     gatekeeper.judge = lambda _: Verdict.PASS
-    put = [tag.ref for image in workspace.result().images for tag in image.tags if tag.put]
+    first, built = f"{workspace.registry}/parent:1.2.3", workspace.image("parent")
 
     assert 5 == failed.exit_code
     assert {"parent": ["1.2.3"], "child": []} == standing(workspace, registries)
-    assert [f"{workspace.registry}/parent:1.2.3"] == put
-    assert f"these tags were put before it failed: {workspace.registry}/parent:1.2.3\n" in failed.stderr
-    assert "`orchestrate promote`" in failed.stderr
-
-
-def test_promote_finishes_what_was_cut_off(
-    workspace: Workspace, gatekeeper: Gatekeeper, registry: Registry, registries: Registries
-) -> None:
-    """After a promotion that stopped half way `promote` puts the rest, on the same digests, and builds nothing."""
-    gatekeeper.judge = once_public_tag(lambda: killing(registry), number=2)
-    assert 5 == workspace.run("build", "--push").exit_code
-    registry.restart()
-    gatekeeper.judge = lambda _: Verdict.PASS
-    digest = workspace.digest("parent")
+    assert [first] == [tag.ref for image in workspace.result().images for tag in image.tags if tag.put]
+    assert f"these tags were put before it failed: {first}\n" in failed.stderr
+    assert "hint: `orchestrate promote` puts the tags that are missing" in failed.stderr
 
     promoted = workspace.succeed("promote")
 
     assert {"parent": ALL, "child": ALL} == standing(workspace, registries)
-    assert digest == registries.digest(f"{workspace.registry}/parent:1.2.3")
-    assert digest == registries.digest(f"{workspace.registry}/parent:latest")
+    assert [built.digest] * 2 == [registries.digest(ref) for ref in (first, f"{workspace.registry}/parent:latest")]
+    assert f"tag {first}  stands" in promoted.stderr
     assert "solve:" not in promoted.stderr
+    assert (built.digest, built.platforms) == (workspace.digest("parent"), workspace.image("parent").platforms)
 
 
 def test_a_tag_whose_answer_got_lost_is_told(
@@ -181,14 +160,12 @@ def test_a_registry_that_is_down_stops_before_anything_is_built(workspace: Works
 
 
 def test_a_registry_that_dies_while_builds_push_fails_the_build(
-    workspace: Workspace, gatekeeper: Gatekeeper, registry: Registry, registries: Registries
+    workspace: Workspace, gatekeeper: Gatekeeper, registries: Registries
 ) -> None:
     """No manifest of a build gets through: the step is named, its child is skipped, no tag exists."""
-
-    def judge(request: str) -> Verdict:
-        return Verdict.RESET if request.startswith("PUT ") and "/manifests/" in request else Verdict.PASS
-
-    gatekeeper.judge = judge
+    gatekeeper.judge = lambda request: (
+        Verdict.RESET if request.startswith("PUT ") and "/manifests/" in request else Verdict.PASS
+    )
     failed = workspace.run("build", "--push", "--set=*.retries=0")
 
     assert failed.exit_code in {4, 5}

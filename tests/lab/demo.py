@@ -101,7 +101,9 @@ def _show(lab: Lab, root: Path) -> None:
     _run(root, environ, "orchestrate", "verify", f"--platform={','.join(PLATFORMS)}", *fixed)
     program = f"{environ['ORCHESTRATE_REGISTRY']}/api:1.0.0"
     try:
-        said = _run_captured(root, environ, "docker", "run", "--rm", "--network=none", "--platform=linux/arm64", program)
+        said = _run_captured(
+            root, environ, "docker", "run", "--rm", "--network=none", "--platform=linux/arm64", program
+        )
     finally:
         if isinstance(lab, BorrowedLab):
             _docker("image", "rm", "--force", program)

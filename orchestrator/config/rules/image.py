@@ -41,7 +41,9 @@ def check_image(image: ImageTable, findings: Findings, keys: Keys) -> None:
             if axis not in axes and image.name and f"matrix.{axis}" in image.name:
                 message = f"`name` and `exclude` use the axis {quote(axis)}, which `matrix` does not have"
                 place, related = findings.key(*keys, "matrix"), (findings.key(*here, axis),)
-                findings("unknown-axis", message, place, findings.nearest(axis, axes), related=related)
+                known = ", ".join(f"`{name}`" for name in axes)
+                hint = findings.nearest(axis, axes) or f"its axes are {known}"
+                findings("unknown-axis", message, place, hint, related=related)
                 return
         _check_exclude(combination, axes, findings, here)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.config.cycles import find_cycles
 from orchestrator.config.names import check_names
-from orchestrator.config.project import LINEAGE_LIMIT, Project, SourceFile, join, lineage
+from orchestrator.config.project import LINEAGE_LIMIT, Project, SourceFile, join, lineage, without_broken_images
 from orchestrator.config.schema import BuildFile, IncludedFile
 from orchestrator.config.variables import resolve_vars
 from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity
@@ -257,3 +257,14 @@ def test_one_environment_variable_for_two_vars_is_an_error() -> None:
     values, diagnostics = resolve_vars(project, environment, {})
     assert [one.code for one in diagnostics] == ["ambiguous-var", "ambiguous-var"]
     assert values == {"a_b": "1", "A_B": "2", "c": "y"}
+
+
+def test_images_without_errors_are_kept_apart_from_broken_ones() -> None:
+    """A mistake in one image leaves the others to be looked at; one in what they share leaves nothing."""
+    project, _ = joined('[images.a]\ncontext = "a"\n[images.b]\ncontext = "b"\n')
+    in_image = Diagnostic(code="x", message="", place=KeyPlace(file="builds.toml", keys=("images", "a", "context")))
+    in_defaults = Diagnostic(code="x", message="", place=KeyPlace(file="builds.toml", keys=("defaults", "tags")))
+    kept = without_broken_images(project, (in_image,))
+    assert kept is not None
+    assert ["b"] == [image.name for image in kept.images]
+    assert without_broken_images(project, (in_image, in_defaults)) is None

@@ -57,15 +57,15 @@ def test_a_project_is_the_root_file_and_what_it_includes(tmp_path: Path) -> None
 
 
 def test_findings_of_all_parts_are_collected(tmp_path: Path) -> None:
-    """Those of single files keep the rest from being looked at."""
+    """What is wrong in single files and what is wrong between them is reported at once."""
     path = write(
         tmp_path,
         builds=include("a.toml", "b.toml"),
         a=IMAGE.format(name="root"),
         b="format = 1\n[images.b]\ncontxt = 'x'\n[images.c]\ntagz = []",
     )
-    assert codes(path) == ["unknown-key", "unknown-key"]
-    assert read_project(path)[0] is None
+    assert codes(path) == ["unknown-key", "unknown-key", "duplicate-name"]
+    assert read_project(path)[0] is not None
     write(tmp_path, b="format = 1\n")
     assert codes(path) == ["duplicate-name"]
 
