@@ -85,7 +85,7 @@ def _check_dockerfile(image: Image, path: str, facts: SourceFacts, grants: Grant
         return
     yield Diagnostic(
         code="missing-dockerfile",
-        message=f"Dockerfile `{path}` of `{image.name}` does not exist",
+        message=f"Dockerfile `{path}` of `{image.name}` is not there, or is no file that can be read",
         place=image.place("dockerfile"),
         subject=image.name,
         hints=("`dockerfile` is relative to `context`",),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.docs.blocks import Block, Command, File, Fragment, Hidden
+from tests.docs.blocks import ROOT, Block, Command, File, Fragment, Hidden
 
 REGISTRY: Final = "127.0.0.1:5000"
 """How pages call the registry; the lab's has a port of its own."""
@@ -74,6 +74,7 @@ def environment_of_reader(more: Mapping[str, str] | None = None) -> dict[str, st
         "GIT_COMMITTER_EMAIL": "reader@example.org",
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "80",
+        "EXAMPLES": str(ROOT / "examples"),
     }
 
 

@@ -25,6 +25,7 @@ match = "v*"
 [defaults]
 platforms = ["linux/amd64", "linux/arm64"]
 tags = ["{{ version }}"]
+args = { REGISTRY = "{{ registry }}" }
 [platforms."*"]
 emulation = "allow"
 """
@@ -41,6 +42,7 @@ CHILDREN = {
     "copied": f"FROM base AS base\n{STAGE}FROM %BASE%\nCOPY --from=base /stage /parent /\n",
     "mounted": "FROM %BASE%\nRUN --mount=type=bind,from=base,target=/b cp /b/parent / && echo kept $(uname -m) > /stage\n",
     "drawn": "FROM %BASE%\nCOPY --from=base /parent /\nRUN echo kept $(uname -m) > /stage\n",
+    "tagged": "ARG REGISTRY\nFROM ${REGISTRY}/base:1.2.3 AS base\nRUN test -e /parent && echo kept $(uname -m) > /stage\n",
     "variable": "ARG BASE=base\nFROM ${BASE}\nRUN echo kept $(uname -m) > /stage\n",
 }
 
@@ -86,7 +88,7 @@ def test_without_a_registry_it_is_refused(options: tuple[str, ...], make_workspa
 
 def test_other_children_are_built_into_layouts(make_workspace: MakeWorkspace, registries: Registries) -> None:
     """Edges of `COPY --from`, of mounts and of `FROM ${BASE}` work without a registry as well."""
-    names = ("mounted", "drawn", "variable")
+    names = ("mounted", "drawn", "variable", "tagged")
     workspace = make_workspace(files({name: CHILDREN[name] for name in names}))
     workspace.succeed("build", "--oci=out")
     found = {

@@ -69,11 +69,15 @@ class Workspace:
         done = subprocess.run([*_GIT, *arguments], cwd=self.root, env=self.environ, capture_output=True, check=True)
         return done.stdout.decode().strip()
 
+    def command(self, *arguments: str) -> list[str]:
+        """The argv of `orchestrate`."""
+        options = self._options if arguments[0] in {"plan", "build", "promote"} else ()
+        return [sys.executable, "-m", "orchestrator", *arguments, *options]
+
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start `orchestrate` in a session of its own."""
-        options = self._options if arguments[0] in {"plan", "build", "promote"} else ()
         return subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", *arguments, *options],
+            self.command(*arguments),
             cwd=self.root,
             env={**self.environ, "TMPDIR": str(self.folder / "tmp"), **environ},
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,81 @@
+"""Writes the pages of the reference that are made from the code: `python docs/generate.py`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import click
+
+from orchestrator.cli import COMMANDS, cli
+from orchestrator.config.reference import reference
+from orchestrator.plugins import find_backends
+
+FOLDER: Final = Path(__file__).parent / "reference"
+BACKENDS: Final = ("qemu", "native", "bake")
+"""Those that ship; a plugin that happens to be installed is not part of the reference."""
+
+_COMMAND_LINE: Final = """\
+# Command line
+
+Made from the commands. Results go to stdout, everything else to stderr. `NO_COLOR` is respected; meaning never depends on
+colour. All commands end with the same [exit codes](exit-codes.md)."""
+
+
+def generated_pages() -> Mapping[Path, str]:
+    """The text of every page that is made from the code."""
+    specs = find_backends().specs
+    return {
+        FOLDER / "builds-toml.md": reference({name: specs[name].config for name in BACKENDS}),
+        FOLDER / "command-line.md": "\n".join(_command_line()),
+    }
+
+
+def _command_line() -> Iterator[str]:
+    yield _COMMAND_LINE
+    for name in COMMANDS:
+        command: click.Command = import_module(f"orchestrator.cli.{name}").command
+        yield from _command(command, click.Context(command, info_name=name, parent=click.Context(cli)))
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    path = f"orchestrate {context.command_path}".strip()
+    yield f"\n## `{path}`\n" if path.count(" ") == 1 else f"\n### `{path}`\n"
+    pieces = [piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
+    yield f"```text\n{' '.join((path, '[OPTIONS]', *pieces))}\n```\n"
+    yield inspect.cleandoc(command.help or "")
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    if options:
+        yield "\n| option | meaning |\n|---|---|"
+        yield from (_row(option, context) for option in options)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None:
+                yield from _command(inner, click.Context(inner, info_name=name, parent=context))
+
+
+def _row(option: click.Option, context: click.Context) -> str:
+    words = ", ".join(option.opts)
+    if not option.is_flag:
+        words += f" {option.make_metavar(context)}"
+    more = [f"`{option.envvar}` sets it too."] if option.envvar else []
+    if option.show_default and option.default not in {None, False}:
+        more.append(f"`{option.default}` unless said.")
+    cells = (f"`{words}`", " ".join((option.help or "", *more)))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def main() -> None:
+    """Write all pages."""
+    for path, text in generated_pages().items():
+        path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main()

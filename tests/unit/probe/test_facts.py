@@ -1,0 +1,116 @@
+"""Reading what versions, nodes and tags are made from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.api import Capabilities, Node, Outcome, Probe
+from orchestrator.oci.manifest import OCI_INDEX, ImageIndex, Manifest
+from orchestrator.oci.reference import Reference, parse_reference
+from orchestrator.plan.expand import VERSION_ANNOTATION
+from orchestrator.plan.facts import TagState
+from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.probe.facts import read_nodes, read_tags, read_version_facts
+from orchestrator.registry import open_stores
+from orchestrator.registry.patience import Patience
+from orchestrator.tags.facts import NoGit
+from orchestrator.tags.version import parse_rule
+from orchestrator.testing.registry import AnswerWith, FakeRegistry
+from orchestrator_qemu.backend import QemuBackend
+
+HASTY = Patience(attempts=1, connect_timeout=2.0, read_timeout=2.0)
+
+
+def index(version: str | None = None) -> Manifest:
+    """An index that notes a version."""
+    annotations = {VERSION_ANNOTATION: version} if version else {}
+    content = msgspec.json.encode(ImageIndex(schema_version=2, manifests=(), annotations=annotations))
+    return Manifest(media_type=OCI_INDEX, content=content)
+
+
+def tag(registry: FakeRegistry, name: str) -> Reference:
+    """A tag in a repository of the registry."""
+    return parse_reference(f"{registry.host}/acme/api:{name}")
+
+
+def test_tags_are_found_with_the_version_noted_in_moving_ones() -> None:
+    """A fixed tag costs a HEAD; of a moving one the index is read as well."""
+    with FakeRegistry() as registry, open_stores({}, patience=HASTY) as stores:
+        fixed = registry.put_manifest("acme/api", "1.0.0", index("1.0.0"))
+        latest = registry.put_manifest("acme/api", "latest", index("1.2.3"))
+        wanted = {tag(registry, "1.0.0"): False, tag(registry, "latest"): True, tag(registry, "none"): False}
+        states = read_tags(wanted, stores.repository)
+    assert [
+        TagState(digest=fixed),
+        TagState(digest=latest, version="1.2.3"),
+        TagState(),
+    ] == [states[str(reference)] for reference in wanted]
+
+
+def test_a_registry_that_is_down_is_asked_about_one_tag() -> None:
+    """However many tags a registry has, one request finds out that it fails."""
+    with FakeRegistry() as registry, open_stores({}, patience=HASTY) as stores:
+        registry.fail(".*", ".*", AnswerWith(status=503), times=0)
+        wanted = {tag(registry, f"t{number}"): False for number in range(50)}
+        states = read_tags(wanted, stores.repository)
+        asked = len(registry.requests)
+    assert {True} == {bool(state.unknown) for state in states.values()}
+    assert asked <= 2  # a HEAD, and the GET that some registries need instead
+
+
+def test_files_of_versions_are_read_below_the_root_only(tmp_path: Path) -> None:
+    """A file that is not there, not UTF-8, or reached by a link that leads out, is None."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret").write_text("1.0.0", encoding="utf-8")
+    (root / "VERSION").write_text("1.2.3\n", encoding="utf-8")
+    (root / "binary").write_bytes(b"\xff\xfe")
+    (root / "leak").symlink_to("../secret")
+    rules = [parse_rule(source=f"file:{name}") for name in ("VERSION", "binary", "leak", "gone", "../secret")]
+    facts = read_version_facts(root, rules, {})
+    assert {"VERSION": "1.2.3\n", "binary": None, "leak": None, "gone": None, "../secret": None} == facts.files
+
+
+def test_only_the_variables_that_versions_name_are_kept(tmp_path: Path) -> None:
+    """The environment is not copied into facts."""
+    facts = read_version_facts(tmp_path, [parse_rule(source="env:RELEASE")], {"RELEASE": "1.0.0", "TOKEN": "secret"})
+    assert {"RELEASE": "1.0.0"} == facts.environment
+    assert isinstance(facts.git, NoGit)
+
+
+class Asking(QemuBackend):
+    """A backend whose probes are children of ours."""
+
+    def __init__(self, argv: tuple[str, ...]) -> None:
+        super().__init__("default", slots=1)
+        self._argv = argv
+
+    def probes(self) -> tuple[Probe, ...]:
+        """One child."""
+        return (Probe(name="ask", argv=self._argv, timeout=10.0),)
+
+    def nodes(self, answers: object) -> tuple[Node, ...]:
+        """A node that says what was answered."""
+        outcome = answers.get("ask") if isinstance(answers, dict) else None
+        said = f"{outcome.exit_code} {outcome.stdout.strip()}" if isinstance(outcome, Outcome) else "unasked"
+        return (Node(name="n", platforms=(), summary=said),)
+
+
+def ask(*argv: str, offline: bool = False) -> str:
+    """What a node of a backend with this probe says."""
+    backend = ConfiguredBackend(name="b", backend=Asking(argv), capabilities=Capabilities())
+    return read_nodes({"b": backend}, {}, offline=offline)["b"][0].summary
+
+
+def test_probes_are_answered_by_children() -> None:
+    """What the child says reaches the backend; a program that is missing is an answer too."""
+    assert "0 hello" == ask(sys.executable, "-c", "print('hello')")
+    assert "127 " == ask("no-such-program-anywhere")
+
+
+def test_offline_nobody_is_asked() -> None:
+    """Offline the backend has to say what its configuration says."""
+    assert "unasked" == ask(sys.executable, "-c", "raise SystemExit(9)", offline=True)
