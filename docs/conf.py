@@ -16,3 +16,4 @@ html_theme = "furo"
 html_title = f"orchestrate {release}"
 myst_heading_anchors = 3
 nitpicky = True
+smartquotes = False  # options start with two hyphens

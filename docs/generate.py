@@ -13,26 +13,36 @@ import click
 
 from orchestrator.cli import COMMANDS, cli
 from orchestrator.config.reference import reference
+from orchestrator.model import Table
 from orchestrator.plugins import find_backends
 
 FOLDER: Final = Path(__file__).parent / "reference"
 BACKENDS: Final = ("qemu", "native", "bake")
 """Those that ship; a plugin that happens to be installed is not part of the reference."""
 
+_NOT_YET: Final = """\
+Read, checked and shown, but not acted upon by this version: `test`, `[state]`, and the backends `native` and `bake`,
+which plan and do not build.
+
+## The file"""
 _COMMAND_LINE: Final = """\
 # Command line
 
-Made from the commands. Results go to stdout, everything else to stderr. `NO_COLOR` is respected; meaning never depends on
-colour. All commands end with the same [exit codes](exit-codes.md)."""
+Made from the commands. Results go to stdout, everything else to stderr. `NO_COLOR` is respected; meaning never depends
+on colour. All commands end with the same [exit codes](exit-codes.md)."""
 
 
 def generated_pages() -> Mapping[Path, str]:
     """The text of every page that is made from the code."""
     specs = find_backends().specs
     return {
-        FOLDER / "builds-toml.md": reference({name: specs[name].config for name in BACKENDS}),
-        FOLDER / "command-line.md": "\n".join(_command_line()),
+        FOLDER / "builds-toml.md": _builds_toml({name: specs[name].config for name in BACKENDS}),
+        FOLDER / "command-line.md": "\n".join(_command_line()) + "\n",
     }
+
+
+def _builds_toml(tables: Mapping[str, type[Table]]) -> str:
+    return reference(tables).replace("## The file", _NOT_YET, 1).rstrip("\n") + "\n"
 
 
 def _command_line() -> Iterator[str]:
@@ -73,7 +83,7 @@ def _row(option: click.Option, context: click.Context) -> str:
 def main() -> None:
     """Write all pages."""
     for path, text in generated_pages().items():
-        path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path}\n")
 
 

@@ -27,7 +27,7 @@ from orchestrator.oci.reference import Reference, parse_repository
 from orchestrator.plan.collide import check_collisions
 from orchestrator.plan.compile import Declared, Scope, compile_plan, selected_images
 from orchestrator.plan.edges import DockerfileReader, check_replaced_stages, check_single_platform, find_edges
-from orchestrator.plan.expand import Expansion, Given, expand, version_rules
+from orchestrator.plan.expand import Expansion, Given, expand
 from orchestrator.plan.facts import RunFacts, TagState
 from orchestrator.plan.grants import Grants, parse_grants
 from orchestrator.plan.graph import Order, order_images
@@ -37,6 +37,7 @@ from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.plan.release import ReleaseRules
 from orchestrator.plan.sources import check_sources, needed_sources
+from orchestrator.plan.versions import version_rules
 from orchestrator.plugins import Found, find_backends
 from orchestrator.probe.facts import host, read_nodes, read_tags, read_version_facts
 from orchestrator.probe.project import find_build_file, read_project
@@ -117,14 +118,15 @@ class Preparation:
         findings.add(found)
         from_command, found = parse_assignments(options.assignments, "command line", secrets_in_args=in_args)
         findings.add(found)
-        facts = read_version_facts(root, version_rules(project), self._environment)
+        assignments = (*from_environment, *from_command)
+        facts = read_version_facts(root, version_rules(project, assignments), self._environment)
         boundary = _boundary(root)
         grants = parse_grants(options.allow, depth=len(root.relative_to(boundary).parts))
         given = Given(
             facts=facts,
             now=self._now,
             variables=variables,
-            assignments=(*from_environment, *from_command),
+            assignments=assignments,
             registry=self._registry(project),
             grants=grants,
         )

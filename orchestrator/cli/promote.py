@@ -31,6 +31,7 @@ def command(
     from orchestrator.cli.prepare import Preparation, find_root
     from orchestrator.cli.runnable import check_blocked
     from orchestrator.cli.staged import (
+        check_declared,
         check_unchanged,
         later_steps,
         read_staged,
@@ -44,6 +45,7 @@ def command(
     staged = read_staged(path)
     preparation = Preparation(project, os.environ, now=staged_now(staged))
     loaded = preparation.load()
+    check_declared(staged, frozenset(image.name for image in loaded.expansion.images))
     options = PlanOptions(
         names=tuple(image.name for image in staged.images),
         no_deps=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from orchestrator.plan.model import CopyStep, GateStep, Plan, PromoteStep, Verif
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _AGAIN: Final = ("run `orchestrate build --stage` again",)
+_CHECK_OUT: Final = ("check out the commit that was staged, with its git tags", *_AGAIN)
 
 
 def read_staged(path: Path) -> RunResult:
@@ -74,24 +75,36 @@ def staged_digests(result: RunResult) -> dict[str, Digest]:
         raise UsageError(str(error), hints=_AGAIN) from error
 
 
+def check_declared(result: RunResult, names: Collection[str]) -> None:
+    """Every staged image has to be one that is declared now.
+
+    Raises:
+        PlanBlockedError: one is not.
+    """
+    gone = [image.name for image in result.images if image.name not in names]
+    if gone:
+        message = f"`{gone[0]}` was staged, and no image of that name is declared now"
+        raise PlanBlockedError(message, hints=_CHECK_OUT)
+
+
 def check_unchanged(result: RunResult, plan: Plan) -> None:
     """Hold what is declared now against what was staged: the requests, and the tags that people were shown.
 
     Raises:
         PlanBlockedError: the plan is another one than that which was staged.
     """
-    reason = ""
-    if result.run != plan.run:
-        reason = f"what is declared now (run {plan.run}) is not what was staged (run {result.run})"
     staged = {image.name: {tag.ref: tag.moving for tag in image.tags} for image in result.images}
-    for image in plan.images:
-        now = {str(tag.reference): tag.moving for tag in image.tags if tag.reference}
-        if not reason and now != staged.get(image.name, {}):
-            reason = (
-                f"the tags of `{image.name}` are {_list(now)} now, and were {_list(staged[image.name])} when staged"
-            )
-    if reason:
-        raise PlanBlockedError(reason, hints=("check out the commit that was staged, with its git tags", *_AGAIN))
+    planned = {
+        image.name: {str(tag.reference): tag.moving for tag in image.tags if tag.reference} for image in plan.images
+    }
+    if planned == staged and result.run == plan.run:
+        return
+    name = next((name for name, tags in planned.items() if name in staged and tags != staged[name]), None)
+    if name is None:
+        reason = f"what is declared now (run {plan.run}) is not what was staged (run {result.run})"
+    else:
+        reason = f"`{name}` is to be tagged {_list(planned[name])} now, and was staged for {_list(staged[name])}"
+    raise PlanBlockedError(reason, hints=_CHECK_OUT)
 
 
 def _list(tags: Mapping[str, bool]) -> str:

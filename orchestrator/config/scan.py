@@ -53,14 +53,15 @@ def scan(text: str, visit: Callable[[Found], None]) -> Scan:
 
 
 _MAX_DEPTH: Final = 32
-_BLANK: Final = re.compile(r"(?:[ \t\r\n\ufeff]++|#[^\n]*+)*+")
+# No group is repeated possessively: Python before 3.11.5 matches that wrongly (python/cpython#106052).
+_BLANK: Final = re.compile(r"(?:[ \t\r\n\ufeff]++|#[^\n]*+)*")
 _SPACE: Final = re.compile(r"[ \t]*+")
 _REST: Final = re.compile(r"[^\n]*+\n?")
-_PART: Final = re.compile(r"""[A-Za-z0-9_-]++|"(?:[^"\\\n]++|\\[^\n])*+"|'[^'\n]*+'""")
+_PART: Final = re.compile(r"""[A-Za-z0-9_-]++|"(?:[^"\\\n]++|\\[^\n])*"|'[^'\n]*+'""")
 _SCALAR: Final = re.compile(
-    r'''"""(?:[^"\\]++|\\[\s\S]|"(?!""))*+"{3,5}'''
-    r"""|'{3}(?:[^']++|'(?!''))*+'{3,5}"""
-    r'''|"(?!"")(?:[^"\\\n]++|\\[^\n])*+"'''
+    r'''"""(?:[^"\\]++|\\[\s\S]|"(?!""))*"{3,5}'''
+    r"""|'{3}(?:[^']++|'(?!''))*'{3,5}"""
+    r'''|"(?!"")(?:[^"\\\n]++|\\[^\n])*"'''
     r"""|'(?!'')[^'\n]*+'"""
     r"""|\d{4}-\d\d-\d\d(?:[Tt ]\d\d:[0-9:.]*+(?:[Zz]|[+-]\d\d:\d\d)?)?"""
     r"""|[A-Za-z0-9_+.:-]++"""

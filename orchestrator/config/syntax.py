@@ -250,7 +250,7 @@ def _closes_more(line: str) -> bool:
     return code.count("}") > code.count("{")
 
 
-_COMMENT: Final = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'#])*+""")
+_COMMENT: Final = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'#]++)*""")
 
 
 def _without_comment(line: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import UNSET, Struct, structs
@@ -12,7 +11,7 @@ from orchestrator.config.assign import Assignment
 from orchestrator.config.duration import parse_duration
 from orchestrator.config.layers import Effective, effective, folder_of, on_platform, place_of
 from orchestrator.config.project import DeclaredImage, Project
-from orchestrator.config.schema import ImageTable, Scalar, VersionTable
+from orchestrator.config.schema import ImageTable, Scalar
 from orchestrator.diagnostics import Diagnostic, KeyPlace
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform, parse_platform
@@ -22,10 +21,11 @@ from orchestrator.plan.matrix import Combination, combinations
 from orchestrator.plan.options import RenderedBuild, render_build
 from orchestrator.plan.scope import Scope, spell
 from orchestrator.plan.tagging import render_repository, render_tags
+from orchestrator.plan.versions import version_rule
 from orchestrator.tags.errors import Absent, TemplateError
 from orchestrator.tags.render import Renderer
 from orchestrator.tags.values import Values, Version, git_value, mapping_value, version_value
-from orchestrator.tags.version import VersionFacts, VersionRule, match_of, parse_rule, resolve_version
+from orchestrator.tags.version import VersionFacts, VersionRule, match_of, resolve_version
 
 VERSION_ANNOTATION = "org.opencontainers.image.version"
 NAME_RULE = "lower-case letters, digits, `-` and `_`, at most 128"
@@ -47,41 +47,6 @@ class Expansion(Model):
 
     images: tuple[Image, ...]
     families: Mapping[str, tuple[str, ...]]
-
-
-def version_rules(project: Project) -> Iterator[VersionRule]:
-    """Every version that is declared anywhere, for the probe to read what they need; illegal ones are left out."""
-    root = project.root.version
-    declared = [("", root)] if root is not UNSET else []
-    tables = (
-        *((image.folder, image.table) for image in project.images),
-        *((template.folder, template.table) for template in project.templates.values()),
-        *((_folder(project, file), defaults) for file, defaults in project.defaults.items()),
-    )
-    declared += [(folder, table.version) for folder, table in tables if table.version is not UNSET]
-    for folder, table in declared:
-        try:
-            yield version_rule(table, folder)
-        except TemplateError:
-            continue
-
-
-def version_rule(table: str | VersionTable, folder: str) -> VersionRule:
-    """The rule of a version table; its file is relative to `folder`.
-
-    Raises:
-        TemplateError: its keys contradict each other.
-    """
-    if isinstance(table, str):
-        return parse_rule(value=table)
-    source = table.source or ""
-    if source.startswith("file:"):
-        source = "file:" + posixpath.normpath(posixpath.join(folder, source.removeprefix("file:")))
-    return parse_rule(source=source, value=table.value or "", match=table.match or "", fallback=table.fallback or None)
-
-
-def _folder(project: Project, path: str) -> str:
-    return next(file.folder for file in project.files if file.path == path)
 
 
 def expand(project: Project, given: Given) -> tuple[Expansion, tuple[Diagnostic, ...]]:
@@ -171,7 +136,9 @@ class _Expander:
         if table is UNSET:
             return None
         try:
-            return version_rule(table, "" if own is UNSET else folder_of(merged, ("version",)))
+            return version_rule(
+                table, "" if own is UNSET else folder_of(merged, ("version",)), self._project.root.version
+            )
         except TemplateError as error:
             place = place_of(merged, ("version",)) if own is not UNSET else _root_version(self._project)
             finding = Diagnostic(code="version", message=error.message, place=place, hints=error.hints)

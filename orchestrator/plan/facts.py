@@ -28,11 +28,15 @@ class SourceFacts(Model):
 
 
 class TagState(Model):
-    """What a public tag points at now: `version` is the one noted in that index, `unknown` why nobody could tell."""
+    """What a public tag points at now: `version` is the one noted in that index.
+
+    `unknown` is why nobody could tell, `hints` what to do about that.
+    """
 
     digest: Digest | None = None
     version: str | None = None
     unknown: str = ""
+    hints: tuple[str, ...] = ()
 
 
 class RunFacts(Model):

@@ -70,13 +70,17 @@ class PlatformBuild(Model):
 
 
 class PlannedTag(Model):
-    """A public tag: what it points at now (`current`), if that is known. `unknown` says why it is not."""
+    """A public tag: what it points at now (`current`), if that is known.
+
+    `unknown` says why it is not, `hints` what to do about that.
+    """
 
     name: str
     moving: bool
     reference: Reference | None = None
     current: Digest | None = None
     unknown: str = ""
+    hints: tuple[str, ...] = ()
 
 
 class PlannedImage(Model):

@@ -39,7 +39,12 @@ def planned_tags(
         state = states.get(str(tag.reference), TagState(unknown=NOT_ASKED))
         tags.append(
             PlannedTag(
-                name=tag.name, moving=tag.moving, reference=tag.reference, current=state.digest, unknown=state.unknown
+                name=tag.name,
+                moving=tag.moving,
+                reference=tag.reference,
+                current=state.digest,
+                unknown=state.unknown,
+                hints=state.hints,
             )
         )
         if publishing is Destination.PUSH:
@@ -62,7 +67,7 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
     elif state.digest and not tag.moving and not rules.replace_tags:
         yield Diagnostic(
             code="tag-exists",
-            message=f"`{tag.reference}` exists as `{state.digest}`, and a new build has another digest",
+            message=f"`{tag.reference}` exists as `{state.digest}`, and {_this_release(image, rules)}",
             place=place,
             subject=image.name,
             hints=("give it a new version, mark the tag `moving = true`, or replace it with `--replace-tags`",),
@@ -77,20 +82,25 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
         )
 
 
+def _this_release(image: Image, rules: ReleaseRules) -> str:
+    digest = rules.released.get(image.name)
+    return f"what was staged is `{digest}`" if digest else "a new build has another digest"
+
+
 def unknown_tags(images: Iterable[PlannedImage]) -> Iterator[Diagnostic]:
     """One warning for each reason why tags could not be looked up, however many tags it is about."""
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for image in images:
         for tag in image.tags:
             if tag.reference and tag.unknown not in {"", NOT_ASKED}:
-                reasons.setdefault(tag.unknown, []).append(str(tag.reference))
-    for reason, references in reasons.items():
+                reasons.setdefault((tag.unknown, tag.hints), []).append(str(tag.reference))
+    for (reason, hints), references in reasons.items():
         more = f" and {len(references) - 1} more" if len(references) > 1 else ""
         yield Diagnostic(
             code="tag-unknown",
             message=f"tag `{references[0]}`{more} could not be looked up: {reason}",
             severity=Severity.WARNING,
-            hints=("`orchestrate doctor` looks at registries and logins; `--offline` asks nobody",),
+            hints=(*hints, "`orchestrate doctor` looks at registries and logins; `--offline` asks nobody"),
         )
 
 

@@ -134,7 +134,7 @@ def _read_tag(reference: Reference, moving: bool, open_store: Callable[[Reposito
         digest = store.find(reference.tag)
         version = _noted_version(store, digest) if digest and moving else None
     except RegistryError as error:
-        return TagState(unknown=error.message)
+        return TagState(unknown=error.message, hints=error.hints)
     return TagState(digest=digest, version=version)
 
 

@@ -93,11 +93,16 @@ def refuse(refusal: Refusal, secrets: Secrets, *, now: float, notes: tuple[str, 
     )
     message = f"answered {refusal.status}" + (f" ({'; '.join(texts)})" if texts else "")
     hints = _find_hints(refusal.registry, refusal.status, codes)
-    if refusal.status == _BAD_REQUEST and _WANTS_TLS in refusal.body:
+    if refusal.status == _BAD_REQUEST and _may_want_tls(refusal):
         hints = (
             f"`{refusal.registry}` speaks TLS: put its authority at `~/.docker/certs.d/{refusal.registry}/ca.crt`",
         )
     return RequestError(message, failure, hints=(*notes, *hints))
+
+
+def _may_want_tls(refusal: Refusal) -> bool:
+    """Whether a server of TLS was asked by plain HTTP: Go's say so in the body, and cannot in answers to HEAD."""
+    return _WANTS_TLS in refusal.body or (refusal.method == "HEAD" and refusal.url.startswith("http:"))
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

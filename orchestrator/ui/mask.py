@@ -12,7 +12,7 @@ _VALUES: Final = frozenset({Mention.STATEMENT, Mention.INLINE, Mention.ELEMENT})
 _VISIBLE: Final = re.compile(r"""[^\s"'\[\]{}]""")
 _NAME: Final = re.compile(r"""(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]++)["']?[ \t]*+[=:][ \t]*+""")
 _VALUE: Final = re.compile(
-    r"""\[\[?[^\n]*|\{[^\n]*|"(?:[^"\\\n]++|\\[^\n])*+"?|'[^'\n]*+'?|[^\s,\]}#"'\[{][^\s,\]}#]*+"""
+    r"""\[\[?[^\n]*|\{[^\n]*|"(?:[^"\\\n]++|\\[^\n])*"?|'[^'\n]*+'?|[^\s,\]}#"'\[{][^\s,\]}#]*+"""
 )
 
 

@@ -16,10 +16,11 @@ _DIRECTIVE: Final = re.compile(r"\{code-block\}\s*(?P<language>[\w-]*)\Z")
 _OPTION: Final = re.compile(r":(?P<name>[a-z]+):\s*(?P<value>.*)\Z")
 _COMMAND: Final = "$ "
 _HIDDEN: Final = "<!-- run"
+_FILE: Final = re.compile(r"<!-- file (?P<path>\S+) -->\Z")
 
 
 class File(NamedTuple):
-    """A block with a caption: the whole text of the file that the caption names."""
+    """A block with a caption, or below a comment `file PATH`: the whole text of that file."""
 
     line: int
     path: str
@@ -74,7 +75,7 @@ def is_executed(page: Path) -> bool:
 
 
 def _blocks(lines: list[str]) -> Iterator[Block]:
-    position = 0
+    position, path = 0, ""
     while position < len(lines):
         start, line = position, lines[position]
         position += 1
@@ -83,13 +84,14 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
             end = next(at for at in range(position, len(lines)) if lines[at] == (fence["fence"] if fence else "-->"))
             body = lines[position:end]
             position = end + 1
-            yield from _fenced(start + 1, fence["info"], body) if fence else (Hidden(start + 1, "\n".join(body)),)
+            yield from _fenced(start + 1, fence["info"], body, path) if fence else (Hidden(start + 1, "\n".join(body)),)
+        comment = _FILE.match(line)
+        path = comment["path"] if comment else ""
 
 
-def _fenced(line: int, info: str, body: list[str]) -> Iterator[Block]:
+def _fenced(line: int, info: str, body: list[str], caption: str) -> Iterator[Block]:
     directive = _DIRECTIVE.match(info)
     language = directive["language"] if directive else info
-    caption = ""
     while directive and body and (option := _OPTION.match(body[0])):
         caption = option["value"] if option["name"] == "caption" else caption
         body, line = body[1:], line + 1

@@ -58,8 +58,8 @@ class Index(Struct, kw_only=True):
 class Registries:
     """Looks into registries with the lab's tools and logins."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._environ = lab.environ
+    def __init__(self, lab: Lab, **environ: str) -> None:
+        self._environ = {**lab.environ, **environ}
 
     def tool(self, *argv: str) -> str:
         """Run a tool, which has to succeed; its stdout."""

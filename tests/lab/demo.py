@@ -102,7 +102,7 @@ def _show(lab: Lab, root: Path) -> None:
     program = f"{environ['ORCHESTRATE_REGISTRY']}/api:1.0.0"
     try:
         said = _run_captured(
-            root, environ, "docker", "run", "--rm", "--network=none", "--platform=linux/arm64", program
+            root, environ, "docker", "run", "--rm", "--quiet", "--network=none", "--platform=linux/arm64", program
         )
     finally:
         if isinstance(lab, BorrowedLab):
