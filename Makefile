@@ -20,11 +20,12 @@ setup: .venv/.complete
 demo: setup
 	@$(PYTHON) -m tests.lab.demo
 
+# The tests of a file stay together: what they start, they start once.
 test: setup
-	@$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
 
 lint: setup
-	@.venv/bin/ruff format --check --quiet . || { echo 'lint: run `.venv/bin/ruff format .`' >&2; exit 1; }
+	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check --quiet .
 	@$(PYTHON) -m mypy
 	@sh -n .ci/setup && bash -n .ci/run

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("wheel")  # one worker, so that it is built once
-
 PROJECT = Path(__file__).resolve().parents[1]
 BUILD_FILE = """\
 format = 1

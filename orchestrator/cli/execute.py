@@ -40,6 +40,7 @@ _WHAT_NOW = {
     BuildError: "mend what failed and run it again",
     RegistryError: "check the registry with `orchestrate doctor`, then run it again",
     VerificationError: "nothing was tagged; look at the image with `orchestrate verify`",
+    InterruptedRunError: "no tag moves before everything is verified",
 }
 
 
@@ -95,19 +96,28 @@ def execute(
     _show(result, style, result_file)
     if interrupted or result.exit_code == InterruptedRunError.exit_code:
         message = "interrupted"
-        raise InterruptedRunError(message, hints=("no tag moves before everything is verified",))
+        raise InterruptedRunError(message, hints=_what_now(InterruptedRunError, result, result_file))
     if result.exit_code:
         _fail(result, result_file)
 
 
 async def _stoppable(engine: Engine) -> None:
-    """Run the engine; SIGTERM, by which CI cancels, and SIGHUP of a closed terminal stop it as Ctrl-C does."""
-    task = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # `nohup` has it ignored, and that stays
-        if task is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await engine.run()
+    """Run the engine; Ctrl-C, SIGTERM by which CI cancels, and SIGHUP of a closed terminal stop it in order."""
+    work = asyncio.ensure_future(engine.run())
+
+    def stop() -> None:
+        """At the first signal the run stops; at another, what is still stopping is not waited for any longer."""
+        if work.cancelling():
+            for task in asyncio.all_tasks() - {waiting, work} if not work.done() else ():
+                task.cancel()
+        work.cancel()
+
+    waiting = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # `nohup` and shells that start something in the background have them ignored, and that stays
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+    await work
 
 
 def keeps(event: Event) -> bool:
@@ -144,10 +154,9 @@ def _fail(result: RunResult, result_file: Path) -> None:
 
 
 def _what_now(kind: type[OrchestratorError], result: RunResult, result_file: Path) -> tuple[str, ...]:
-    """What to do after a failure; where only tags are missing, nothing has to be built again."""
-    hints = (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()
-    tags = [tag for image in result.images for tag in image.tags]
-    if result.destination != "push" or not all(image.digest for image in result.images) or not any(t.put for t in tags):
-        return hints
-    file = "" if result_file.parts[-2:] == (".orchestrate", "result.json") else f" --result={result_file}"
-    return (f"`orchestrate promote{file}` puts the tags that are missing, on what was verified",)
+    """What to do after a run that did not end well; where only tags are missing, nothing has to be built again."""
+    if result.destination == "push" and all(image.digest for image in result.images):
+        file = "" if result_file.parts[-2:] == (".orchestrate", "result.json") else f" --result={result_file}"
+        look = ("check the registry with `orchestrate doctor`",) if kind is RegistryError else ()
+        return (*look, f"`orchestrate promote{file}` puts the tags that are missing, on what was verified")
+    return (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()

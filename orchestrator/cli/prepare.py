@@ -234,7 +234,8 @@ class Preparation:
             parse_repository(f"{chosen}/image" if "/" in chosen or "." in chosen or ":" in chosen else chosen + "/a/b")
         except ValueError as error:
             place = KeyPlace(file=project.files[0].path, keys=("project", "registry"))
-            self.findings.add((Diagnostic(code="registry", message=f"`{chosen}`: {error}", place=place),))
+            hints = ("write it like `ghcr.io/acme`: a host, and what all repositories begin with",)
+            self.findings.add((Diagnostic(code="registry", message=f"`{chosen}`: {error}", place=place, hints=hints),))
         return chosen
 
     def _tags(self, loaded: Loaded, images: tuple[Image, ...], destination: Destination) -> dict[str, TagState]:

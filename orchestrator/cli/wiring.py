@@ -35,6 +35,10 @@ class RealStores:
         """The layout in a folder; one object for each folder, so that its lock is shared."""
         return self._layouts.setdefault(path, OciLayout(path))
 
+    def abort(self) -> None:
+        """End what registries are being asked."""
+        self._registries.abort()
+
 
 class RealChildren:
     """Children of this process. `engine.ports.Children`."""

@@ -28,7 +28,7 @@ DEFAULT_GROUP: Final = "default"
 LINEAGE_LIMIT: Final = 100
 """The most templates that one image may inherit, theirs included; keeps the cost per image bounded."""
 
-_APART: Final = ("images", "groups", "backends", "state")
+_APART: Final = (("images",), ("groups",), ("backends",), ("state",))
 """The tables of which a mistake says nothing about any other image."""
 
 _T = TypeVar("_T")
@@ -144,10 +144,10 @@ def without_broken_images(project: Project, findings: tuple[Diagnostic, ...]) ->
         if finding.severity is not Severity.ERROR:
             continue
         place = finding.place
-        if not isinstance(place, KeyPlace) or place.keys[0] not in _APART:
+        if not isinstance(place, KeyPlace) or place.keys[:1] not in _APART:
             return None
         for one in (place, *finding.related):
-            if isinstance(one, KeyPlace) and one.keys[0] == "images" and len(one.keys) > 1:
+            if isinstance(one, KeyPlace) and one.keys[:1] == ("images",) and len(one.keys) > 1:
                 broken.add((one.file, str(one.keys[1])))
     images = tuple(image for image in project.images if (image.file, image.name) not in broken)
     return structs.replace(project, images=images)

@@ -67,6 +67,9 @@ class Stores(Protocol):
     def layout(self, path: Path) -> Layout:
         """The OCI layout in a folder; the folder is made where it is missing."""
 
+    def abort(self) -> None:
+        """End what registries are being asked, in any thread, with an error; nothing can be asked any more."""
+
 
 class Children(Protocol):
     """Starts children and stops them in order."""

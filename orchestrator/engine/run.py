@@ -14,6 +14,7 @@ from typing import Final, assert_never
 from orchestrator.api.backend import Node
 from orchestrator.api.events import RunFinished, RunStarted, StepFinished, StepStarted, StepState, TagPut
 from orchestrator.engine.actions import Actions
+from orchestrator.engine.in_thread import in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.load import load_image
 from orchestrator.engine.ports import Children, Stores
@@ -42,6 +43,8 @@ from orchestrator.plan.place import ConfiguredBackend
 
 _THREADS: Final = 32
 _INTERRUPTED: Final = 130
+_GRACE: Final = 5.0
+"""Seconds that an interrupted run gives to what it has asked of registries."""
 
 
 class Work(Model):
@@ -101,22 +104,30 @@ class Engine:
         return self._exit_code
 
     async def _drain(self, schedule: Schedule, folder: Path) -> None:
+        async with asyncio.TaskGroup() as group:
+            try:
+                self._exit_code = await self._advance(group, schedule, folder)
+            except asyncio.CancelledError:
+                # threads are awaited, so that what they did is told; one that waits for a registry gets no answer then
+                asyncio.get_running_loop().call_later(_GRACE, self._stores.abort)
+                raise
+
+    async def _advance(self, group: asyncio.TaskGroup, schedule: Schedule, folder: Path) -> int:
         exit_code = 0
         running: dict[asyncio.Task[OrchestratorError | None], Step] = {}
-        async with asyncio.TaskGroup() as group:
-            while not schedule.finished:
-                for step in schedule.take():
-                    running[group.create_task(self._step(step, folder))] = step
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    step, error = running.pop(task), task.result()
-                    if error is None:
-                        schedule.done(step)
-                        continue
-                    exit_code = exit_code or error.exit_code
-                    for skipped, cause in schedule.failed(step):
-                        self._skip(skipped, cause)
-        self._exit_code = exit_code
+        while not schedule.finished:
+            for step in schedule.take():
+                running[group.create_task(self._step(step, folder))] = step
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                step, error = running.pop(task), task.result()
+                if error is None:
+                    schedule.done(step)
+                    continue
+                exit_code = exit_code or error.exit_code
+                for skipped, cause in schedule.failed(step):
+                    self._skip(skipped, cause)
+        return exit_code
 
     async def _step(self, step: Step, folder: Path) -> OrchestratorError | None:
         """Run one step; an error that a user can understand ends the step, not the run."""
@@ -140,13 +151,13 @@ class Engine:
             case SolveStep():
                 return await self._solve(step, folder)
             case RecordStep():
-                return await asyncio.to_thread(self._actions.record, step)
+                return await in_thread(self._actions.record, step)
             case AssembleStep():
-                return await asyncio.to_thread(self._actions.assemble, step)
+                return await in_thread(self._actions.assemble, step)
             case VerifyStep():
-                return await asyncio.to_thread(self._actions.verify, step)
+                return await in_thread(self._actions.verify, step)
             case CopyStep():
-                return await asyncio.to_thread(self._actions.copy, step)
+                return await in_thread(self._actions.copy, step)
             case PromoteStep():
                 return await self._promote(step)
             case LoadStep():
@@ -181,7 +192,7 @@ class Engine:
             )
             loop.call_soon_threadsafe(self._emit, event)
 
-        await asyncio.to_thread(promote, step, digest, self._actions.repository, on_put)
+        await in_thread(promote, step, digest, self._actions.repository, on_put)
         return StepResult(digest=digest)
 
     def _finish(

@@ -106,6 +106,12 @@ class ImageManifest(
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class _ImageManifest(ImageManifest):
+    """As it may be written: Go writes the layers of an image that has none as `null`, and BuildKit pushes it so."""
+
+    layers: tuple[Descriptor, ...] | None = ()  # type: ignore[assignment]  # `parse_manifest` makes it what it is said to be
+
+
 class ImageConfig(Model):
     """What we read of an image config (image-spec config.md)."""
 
@@ -217,12 +223,13 @@ def parse_manifest(content: bytes) -> ImageManifest:
     Raises:
         ValueError: it is not JSON, not a manifest, or has a descriptor with an illegal digest or size.
     """
-    manifest = _decode(content, ImageManifest)
+    manifest = _decode(content, _ImageManifest)
     if manifest.media_type not in MANIFEST_TYPES:
         msg = f"not an image manifest: media type `{manifest.media_type}`"
         raise ValueError(msg)
-    _check_descriptors((manifest.config, *manifest.layers))
-    return manifest
+    layers = manifest.layers or ()
+    _check_descriptors((manifest.config, *layers))
+    return msgspec.structs.replace(manifest, layers=layers)
 
 
 def parse_config(content: bytes) -> ImageConfig:
@@ -241,7 +248,7 @@ def _decode(content: bytes, kind: type[_Value]) -> _Value:
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        msg = f"not an OCI {kind.__name__}: {error}"
+        msg = f"not an OCI {kind.__name__.lstrip('_')}: {error}"
         raise ValueError(msg) from error
 
 

@@ -85,12 +85,16 @@ class _Expander:
             return declared.name
         merged = effective(self._project, declared, self._given.assignments)
         scope = self._scope(merged, None, combination)
+        before = scope.count
         text = scope.text(declared.table.name, "name")
-        if text and not _is_name(text):
-            keys = _illegal_value(declared.table, combination) or ("name",)
-            scope.report("image-name", f"`{declared.table.name}` gives `{text}`: names are {NAME_RULE}", *keys)
+        if scope.count > before:
             return None
-        return text or None
+        if not _is_name(text):
+            keys = _illegal_value(declared.table, combination) or ("name",)
+            message = f"`{declared.table.name}` gives `{text}`: names are {NAME_RULE}"
+            scope.report("image-name", message, *keys, hints=("write the value otherwise, or the name without it",))
+            return None
+        return text
 
     def _is_taken(self, name: str, declared: DeclaredImage, images: Mapping[str, Image]) -> bool:
         if name not in images:
@@ -225,7 +229,7 @@ def _illegal_value(table: ImageTable, combination: Combination) -> tuple[str | i
 
 
 def _is_name(text: str) -> bool:
-    return len(text) <= 128 and all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-_" for letter in text)  # noqa: PLR2004
+    return 0 < len(text) <= 128 and all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-_" for letter in text)  # noqa: PLR2004
 
 
 def _mentions_platform(value: object) -> bool:

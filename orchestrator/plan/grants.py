@@ -23,6 +23,10 @@ class Grants(Model):
         """Whether a normalised path, relative to the root file's folder, may be read."""
         if not path.startswith("/") and _climbs(path) <= self.depth:
             return True
+        return self.covers(path)
+
+    def covers(self, path: str) -> bool:
+        """Whether the user granted this path, or a folder above it."""
         return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in self.folders)
 
 

@@ -27,4 +27,7 @@ def combinations(table: ImageTable) -> Iterator[Combination]:
 
 
 def _matches(rule: Mapping[str, Scalar], combination: Combination) -> bool:
-    return all(combination.get(axis) == value for axis, value in rule.items())
+    # `true` is no 1 in TOML, though it is in Python
+    return all(
+        type(combination.get(axis)) is type(value) and combination.get(axis) == value for axis, value in rule.items()
+    )

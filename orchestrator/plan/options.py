@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,7 +17,9 @@ from orchestrator.plan.image import ContextSource, DeclaredContext, ImageContext
 from orchestrator.plan.scope import Scope, spell
 
 IMAGE_SCHEME: Final = "image:"
-_REMOTE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)", re.IGNORECASE)
+_FETCHED: Final = ("https://", "http://", "git://", "ssh://", "git@")
+_NAMED: Final = (*_FETCHED, "docker-image://")
+_LAYOUT: Final = "oci-layout://"
 _LOCAL_CACHE_PATHS: Final = frozenset({"src", "dest"})
 
 
@@ -59,12 +60,18 @@ def render_build(table: BuildTable, image: ImageTable, scope: Scope, *, family: 
 
 
 def is_remote(path: str) -> bool:
-    """Whether a context is read by BuildKit rather than from this machine's disk."""
-    return bool(_REMOTE.match(path))
+    """Whether a context is fetched by BuildKit rather than read from this machine's disk.
+
+    A closed list, to the letter: buildx takes every scheme that it does not know for a path on disk.
+    """
+    return path.startswith(_FETCHED)
 
 
 def _context_path(table: BuildTable, scope: Scope, family: str) -> str:
     text = family if table.context is UNSET else scope.text(table.context, "context")
+    if not text:
+        scope.empty("context")
+        return "."
     return text if is_remote(text) else scope.path(text, "context")
 
 
@@ -98,7 +105,8 @@ def _values(values: dict[str, Value], scope: Scope, attribute: str) -> tuple[Bui
 def _secrets(table: BuildTable, scope: Scope) -> Iterator[Secret]:
     for position, secret in enumerate(table.secrets or []):
         src = scope.path(scope.text(secret.src, "secrets", position), "secrets", position) if secret.src else ""
-        yield Secret(id=secret.id, env=secret.env or "", src=src)
+        # without either, buildx would read a file that is called like the id
+        yield Secret(id=secret.id, env=secret.env or ("" if src else secret.id), src=src)
 
 
 def _agents(table: BuildTable, scope: Scope) -> Iterator[SshAgent]:
@@ -128,6 +136,7 @@ def _caches(entries: list[str | dict[str, Scalar]], scope: Scope, attribute: str
 
 
 def _contexts(table: BuildTable, scope: Scope) -> Iterator[DeclaredContext]:
+    keys: dict[str, str] = {}
     for name, value in (table.contexts or {}).items():
         source = _source(value, scope, name)
         if source is None:
@@ -135,7 +144,12 @@ def _contexts(table: BuildTable, scope: Scope) -> Iterator[DeclaredContext]:
         try:
             key = familiar(parse_reference(name))
         except ValueError as error:
-            scope.report("context-name", f"context `{name}`: {error}", "contexts", name)
+            hint = "a context is called as `FROM` and `COPY --from` call it: a name, or an image reference"
+            scope.report("context-name", f"context `{name}`: {error}", "contexts", name, hints=(hint,))
+            continue
+        if keys.setdefault(key, name) != name:
+            message = f"contexts `{keys[key]}` and `{name}` are the same name to BuildKit"
+            scope.report("context-name", message, "contexts", name, hints=("remove one of the two",))
             continue
         yield DeclaredContext(name=name, key=key, source=source)
 
@@ -146,10 +160,25 @@ def _source(value: str | ContextTable, scope: Scope, name: str) -> ContextSource
         return ImageContext(image=scope.text(value.image, "contexts", name, "image"), platform=platform)
     text = scope.text(value, "contexts", name)
     if not text:
+        scope.empty("contexts", name)
         return None
     if text.startswith(IMAGE_SCHEME):
         return ImageContext(image=text.removeprefix(IMAGE_SCHEME))
-    if text.startswith("oci-layout://"):
-        path, at, digest = text.removeprefix("oci-layout://").partition("@")
-        return RemoteContext(value=f"oci-layout://{scope.path(path, 'contexts', name)}{at}{digest}")
-    return RemoteContext(value=text) if is_remote(text) else LocalContext(path=scope.path(text, "contexts", name))
+    if text.startswith(_LAYOUT):
+        path, at, digest = text.removeprefix(_LAYOUT).partition("@")
+        return RemoteContext(value=f"{_LAYOUT}{scope.path(path, 'contexts', name)}{at}{digest}")
+    if text.startswith(_NAMED):
+        return RemoteContext(value=text)
+    return LocalContext(path=scope.path(text, "contexts", name))
+
+
+def local_paths(options: BuildOptions, contexts: tuple[DeclaredContext, ...]) -> Iterator[str]:
+    """What a build reads or writes on this machine's disk besides folders of contexts and its Dockerfile."""
+    yield from (secret.src for secret in options.secrets if secret.src)
+    yield from (path for agent in options.ssh for path in agent.paths)
+    for cache in (*options.cache_from, *options.cache_to):
+        if cache.type == "local":
+            yield from (text for key, text in cache.attributes if key in _LOCAL_CACHE_PATHS)
+    for context in contexts:
+        if isinstance(context.source, RemoteContext) and context.source.value.startswith(_LAYOUT):
+            yield context.source.value.removeprefix(_LAYOUT).partition("@")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from typing import Final
 
 from msgspec import UNSET, structs
 
@@ -14,6 +15,8 @@ from orchestrator.plan.grants import Grants
 from orchestrator.tags.errors import TemplateError
 from orchestrator.tags.render import Renderer
 from orchestrator.tags.values import Values, platform_value
+
+_LONGEST_WORD: Final = 120_000
 
 
 class Scope:
@@ -48,6 +51,11 @@ class Scope:
         )
 
     @property
+    def count(self) -> int:
+        """How many findings there are so far."""
+        return len(self._found)
+
+    @property
     def subject(self) -> str:
         """How findings call what they are about."""
         name = self.values.image if isinstance(self.values.image, str) else self._effective.image.name
@@ -56,12 +64,24 @@ class Scope:
     def text(self, template: str, *keys: str | int) -> str:
         """The rendered template; where it is wrong, a finding and an empty string."""
         if "{" not in template:
-            return template
+            return self._passable(template, *keys)
         try:
-            return self._renderer.render(template, self.values)
+            return self._passable(self._renderer.render(template, self.values), *keys)
         except TemplateError as error:
             self.report("template", f"`{template}`: {error.message}", *keys, hints=error.hints)
             return ""
+
+    def _passable(self, text: str, *keys: str | int) -> str:
+        """Hold a text against what the system takes as an argument of a program (execve(2): no NUL, 128 KiB)."""
+        if "\0" not in text and len(text) <= _LONGEST_WORD:
+            return text
+        problem = "a NUL character" if "\0" in text else f"more than {_LONGEST_WORD:,} characters"
+        self.report("illegal-value", f"{problem} in a value that becomes an argument", *keys, hints=("shorten it",))
+        return ""
+
+    def empty(self, *keys: str | int) -> None:
+        """A template gave nothing where something is needed."""
+        self.report("empty-value", "the template gives an empty text", *keys, hints=("write a value, or remove it",))
 
     def truth(self, template: str | bool, *keys: str | int) -> bool:  # noqa: FBT001 (a template or its value)
         """The Boolean that a condition gives; where it is wrong, a finding and False."""
@@ -75,7 +95,7 @@ class Scope:
         """The text of an arg or a label, and whether it is volatile."""
         if isinstance(value, ValueTable):
             if value.raw is not UNSET:
-                return value.raw, value.volatile
+                return self._passable(value.raw, *keys, "raw"), value.volatile
             scalar = "" if value.value is UNSET else value.value
             return self.text(spell(scalar), *keys, "value"), value.volatile
         return self.text(spell(value), *keys), False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.diagnostics import Diagnostic
+from orchestrator.diagnostics import Diagnostic, KeyPlace
 from orchestrator.model import Model
 from orchestrator.plan.facts import FolderState, SourceFacts
 from orchestrator.plan.grants import Grants
@@ -36,15 +36,16 @@ def check_sources(images: tuple[Image, ...], facts: SourceFacts, grants: Grants)
     for image in images:
         seen: set[str] = set()
         for variant in image.variants:
+            look = _Look(image, variant, facts, grants)
             for keys, path in _folders(variant):
                 if path not in seen:
                     seen.add(path)
-                    yield from _check_folder(image, keys, path, facts, grants)
+                    yield from look.at_folder(keys, path)
             path = variant.options.dockerfile
             if _reads_dockerfile(variant) and path not in seen:
                 seen.add(path)
                 if facts.folders.get(variant.options.context) is FolderState.FOLDER:
-                    yield from _check_dockerfile(image, path, facts, grants)
+                    yield from look.at_dockerfile()
 
 
 def _folders(variant: Variant) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -59,46 +60,58 @@ def _reads_dockerfile(variant: Variant) -> bool:
     return variant.options.dockerfile_inline is None and not is_remote(variant.options.context)
 
 
-def _check_folder(
-    image: Image, keys: tuple[str, ...], path: str, facts: SourceFacts, grants: Grants
-) -> Iterator[Diagnostic]:
-    state = facts.folders[path]
-    what = f"context `{keys[1]}`" if len(keys) > 1 else "context"
-    if state is FolderState.FOLDER:
-        if path in facts.outside:
-            yield from _leads_outside(image, keys, path, grants)
-        return
-    problem = "does not exist" if state is FolderState.MISSING else "is not a folder"
-    yield Diagnostic(
-        code="missing-context",
-        message=f"{what} `{path}` of `{image.name}` {problem}",
-        place=image.place(*keys),
-        subject=image.name,
-        hints=(f'create it, or say another one with `{".".join(keys)} = "…"` (relative to this file)',),
-    )
+class _Look:
+    """A look at what one variant reads from disk."""
 
+    def __init__(self, image: Image, variant: Variant, facts: SourceFacts, grants: Grants) -> None:
+        self._image = image
+        self._variant = variant
+        self._facts = facts
+        self._grants = grants
 
-def _check_dockerfile(image: Image, path: str, facts: SourceFacts, grants: Grants) -> Iterator[Diagnostic]:
-    if facts.dockerfiles[path] is not None:
-        if path in facts.outside:
-            yield from _leads_outside(image, ("dockerfile",), path, grants)
-        return
-    yield Diagnostic(
-        code="missing-dockerfile",
-        message=f"Dockerfile `{path}` of `{image.name}` is not there, or is no file that can be read",
-        place=image.place("dockerfile"),
-        subject=image.name,
-        hints=("`dockerfile` is relative to `context`",),
-    )
+    def at_folder(self, keys: tuple[str, ...], path: str) -> Iterator[Diagnostic]:
+        """A context that is no folder, or one elsewhere."""
+        state = self._facts.folders[path]
+        if state is FolderState.FOLDER:
+            if path in self._facts.outside:
+                yield from self._leads_outside(keys, path)
+            return
+        what = f"context `{keys[1]}`" if len(keys) > 1 else "context"
+        problem = "does not exist" if state is FolderState.MISSING else "is not a folder"
+        yield Diagnostic(
+            code="missing-context",
+            message=f"{what} `{path}` of `{self._image.name}` {problem}",
+            place=self._place(keys),
+            subject=self._image.name,
+            hints=(f'create it, or say another one with `{".".join(keys)} = "…"` (relative to this file)',),
+        )
 
+    def at_dockerfile(self) -> Iterator[Diagnostic]:
+        """A Dockerfile that is missing, or elsewhere, where its folder is not."""
+        options = self._variant.options
+        path = options.dockerfile
+        if self._facts.dockerfiles[path] is not None:
+            if path in self._facts.outside and options.context not in self._facts.outside:
+                yield from self._leads_outside(("dockerfile",), path)
+            return
+        yield Diagnostic(
+            code="missing-dockerfile",
+            message=f"Dockerfile `{path}` of `{self._image.name}` does not exist",
+            place=self._place(("dockerfile",)),
+            subject=self._image.name,
+            hints=("`dockerfile` is relative to `context`",),
+        )
 
-def _leads_outside(image: Image, keys: tuple[str, ...], path: str, grants: Grants) -> Iterator[Diagnostic]:
-    if path in grants.folders:
-        return
-    yield Diagnostic(
-        code="outside-repository",
-        message=f"`{path}` of `{image.name}` is a link that leads out of the repository",
-        place=image.place(*keys),
-        subject=image.name,
-        hints=(f"if you trust this file, grant it with `--allow read={path}`",),
-    )
+    def _leads_outside(self, keys: tuple[str, ...], path: str) -> Iterator[Diagnostic]:
+        if self._grants.covers(path):
+            return
+        yield Diagnostic(
+            code="outside-repository",
+            message=f"`{path}` of `{self._image.name}` is a link that leads out of the repository",
+            place=self._place(keys),
+            subject=self._image.name,
+            hints=(f"if you trust this file, grant it with `--allow read={path}`",),
+        )
+
+    def _place(self, keys: tuple[str, ...]) -> KeyPlace:
+        return self._image.place(*keys, platform=self._variant.platform)

@@ -14,6 +14,7 @@ from orchestrator.plan.image import Tag
 from orchestrator.plan.scope import Scope
 from orchestrator.tags.facts import GitFacts, NoGit
 
+_TAG_HINT: Final = "write `tag`, or `host/path:tag`; the filter `slug` makes a legal tag of any text: `{{ … | slug }}`"
 DEFAULT_REPOSITORY: Final = "{{ registry }}/{{ image }}"
 
 
@@ -28,7 +29,8 @@ def render_repository(table: ImageTable, scope: Scope, *, registry: str | None) 
     try:
         return parse_repository(text)
     except ValueError as error:
-        scope.report("repository", f"`{template}` gives `{text}`: {error}", "repository")
+        hint = "write it like `ghcr.io/acme/api`, or with `{{ registry }}` and `{{ image }}`"
+        scope.report("repository", f"`{template}` gives `{text}`: {error}", "repository", hints=(hint,))
         return None
 
 
@@ -37,11 +39,10 @@ def render_tags(
 ) -> tuple[Tag, ...]:
     """The tags that this plan puts, each once; a dirty tree puts none that names its commit, and says so."""
     tags: dict[str, Tag] = {}
-    dirty = isinstance(git, GitFacts) and git.dirty
     for position, entry in enumerate(table.tags or []):
         for tag in _render_tag(entry, position, scope, repository):
             template = entry.ref if isinstance(entry, TagTable) else entry
-            if dirty and _names_commit(template, tag):
+            if isinstance(git, GitFacts) and git.dirty and _names_commit(template, tag, git):
                 scope.report(
                     "dirty-sha-tag",
                     f"tag `{tag.name}` is left out: the working tree has changes that commit does not have",
@@ -51,12 +52,23 @@ def render_tags(
                     severity=Severity.WARNING,
                 )
                 continue
-            tags.setdefault(str(tag.reference) if tag.reference else tag.name, tag)
+            first = tags.setdefault(str(tag.reference) if tag.reference else tag.name, tag)
+            if first.moving is not tag.moving:
+                scope.report(
+                    "tag",
+                    f"`{tag.reference or tag.name}` is there twice, once as a moving tag and once as a fixed one",
+                    "tags",
+                    position,
+                    hints=("keep one of the two",),
+                )
     return tuple(tags.values())
 
 
-def _names_commit(template: str, tag: Tag) -> bool:
-    return tag.name.startswith("sha-") or "git.sha" in template or "git.short_sha" in template
+def _names_commit(template: str, tag: Tag, git: GitFacts) -> bool:
+    """Whether people would take the tag for that commit; a version may hold it as well."""
+    return (
+        tag.name.startswith("sha-") or git.short_sha in tag.name or "git.sha" in template or "git.short_sha" in template
+    )
 
 
 def _render_tag(entry: str | TagTable, position: int, scope: Scope, repository: Repository | None) -> Iterator[Tag]:
@@ -70,13 +82,13 @@ def _render_tag(entry: str | TagTable, position: int, scope: Scope, repository: 
     text = scope.text(template, *keys)
     if not text:
         if "{" not in template:
-            scope.report("tag", "empty tag", *keys)
+            scope.report("tag", "empty tag", *keys, hints=("write one, or remove it",))
         return
     try:
         yield _parse_tag(text, moving=moving, position=position, repository=repository)
     except ValueError as error:
         shown = f"`{template}` gives `{text[:200]}`: " if "{" in template else ""
-        scope.report("tag", f"{shown}{error}", *keys)
+        scope.report("tag", f"{shown}{error}", *keys, hints=(_TAG_HINT,))
 
 
 def _parse_tag(text: str, *, moving: bool, position: int, repository: Repository | None) -> Tag:

@@ -13,6 +13,7 @@ import urllib3
 
 from orchestrator.errors import RegistryError
 from orchestrator.oci.reference import DOCKER_HUB
+from orchestrator.registry.connections import Connections
 from orchestrator.registry.patience import Patience
 from orchestrator.registry.secret import Secrets
 from orchestrator.registry.url import DOCKER_HUB_HOST, Origin
@@ -65,6 +66,7 @@ class Pools:
         self._secrets = secrets
         self._patience = patience
         self._managers: dict[Origin, urllib3.PoolManager] = {}
+        self._connections = Connections()
         self._is_closed = False
         self._lock = threading.Lock()
 
@@ -90,7 +92,17 @@ class Pools:
                 manager.clear()
             self._managers.clear()
 
+    def abort(self) -> None:
+        """Close all connections; a thread that waits for one is woken up with an error."""
+        self.close()
+        self._connections.shut_down()
+
     def _open(self, origin: Origin) -> urllib3.PoolManager:
+        manager = self._create(origin)
+        manager.pool_classes_by_scheme = self._connections.pool_classes
+        return manager
+
+    def _create(self, origin: Origin) -> urllib3.PoolManager:
         patience = self._patience
         timeout = urllib3.Timeout(connect=patience.connect_timeout, read=patience.read_timeout)
         context = None

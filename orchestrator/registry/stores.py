@@ -70,6 +70,11 @@ class RegistryStores:
         self._closed.set()
         self._pools.close()
 
+    def abort(self) -> None:
+        """Close all connections, those in use too: whoever waits for an answer gets an error."""
+        self._closed.set()
+        self._pools.abort()
+
     def _find_session(self, registry: str) -> Session:
         with self._lock:
             if registry not in self._sessions:

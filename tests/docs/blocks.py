@@ -101,9 +101,9 @@ def _fenced(line: int, info: str, body: list[str], caption: str) -> Iterator[Blo
     if language == "console":
         yield from _commands(line, body)
     elif caption:
-        yield File(line, caption, language, text)
+        yield File(line + 1, caption, language, text)
     elif not info.startswith("{") or directive:
-        yield Fragment(line, language, text)
+        yield Fragment(line + 1, language, text)
 
 
 def _commands(line: int, body: list[str]) -> Iterator[Command]:

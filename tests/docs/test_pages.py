@@ -16,8 +16,8 @@ WITH_LAB: Final = frozenset(
     {
         "README.md",
         "docs/tutorial/index.md",
+        "docs/how-to/backend-plugin.md",
         "docs/how-to/tags.md",
-        "docs/how-to/registries.md",
         "docs/how-to/verify.md",
     }
 )

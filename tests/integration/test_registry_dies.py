@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -172,3 +173,54 @@ def test_a_registry_that_dies_while_builds_push_fails_the_build(
     assert "failed: solve:parent" in failed.stderr
     assert {"parent": "failed", "child": "skipped"} == workspace.states()
     assert {"parent": [], "child": []} == standing(workspace, registries)
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_ctrl_c_while_tags_are_put_tells_which_stand(
+    times: int, workspace: Workspace, gatekeeper: Gatekeeper, registries: Registries
+) -> None:
+    """However often: exit 130, the tags that are reported are those that stand, and `promote` puts the others."""
+    process = workspace.start("build", "--push")
+    left = [signal.SIGINT] * times
+
+    def interrupt() -> Verdict:
+        for number in left[:1]:
+            process.send_signal(number)
+        del left[:1]
+        return Verdict.PASS
+
+    gatekeeper.judge = once_public_tag(interrupt)
+    _, stderr = process.communicate(timeout=60)
+    gatekeeper.judge = lambda _: Verdict.PASS
+    reported = {
+        image.name: sorted(tag.ref.rpartition(":")[2] for tag in image.tags if tag.put)
+        for image in workspace.result().images
+    }
+
+    assert 130 == process.returncode, stderr
+    assert reported == standing(workspace, registries)
+    assert "`orchestrate promote` puts the tags that are missing" in stderr
+    workspace.succeed("promote")
+    assert {"parent": ALL, "child": ALL} == standing(workspace, registries)
+
+
+def test_ctrl_c_ends_a_run_that_waits_for_a_registry(
+    workspace: Workspace, gatekeeper: Gatekeeper, registry: Registry
+) -> None:
+    """A registry that takes connections and answers nothing does not keep somebody who wants to stop."""
+    process = workspace.start("build", "--push")
+
+    def hang() -> Verdict:
+        registry.pause()
+        process.send_signal(signal.SIGINT)
+        return Verdict.PASS
+
+    gatekeeper.judge = once_public_tag(hang)
+    try:
+        _, stderr = process.communicate(timeout=40)
+    finally:
+        process.kill()
+        registry.resume()
+
+    assert 130 == process.returncode, stderr
+    assert f"whether `{workspace.registry}/parent:1.2.3` stands is not known" in stderr

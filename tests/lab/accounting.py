@@ -1,4 +1,4 @@
-"""A pytest plugin: says how many integration tests ran, and keeps those of one file on one worker.
+"""A pytest plugin: says how many integration tests ran.
 
 A test that was skipped looks like one that passed to whoever reads only the last line; hence the count, and
 `--require-integration`, with which a run fails that skipped what this machine could have run.
@@ -23,14 +23,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail if no integration test ran, or if one was skipped where a lab can be had",
     )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group integration tests by file, before pytest-xdist looks: what a file starts, it starts once."""
-    for item in items:
-        if item.get_closest_marker(_MARKER):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

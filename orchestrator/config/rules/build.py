@@ -37,6 +37,8 @@ CACHES: Final = ("registry", "local", "inline", "gha", "s3", "azblob")
 _SIZE: Final = re.compile(SIZE_PATTERN)
 _LIMIT: Final = re.compile(LIMIT_PATTERN)
 _ENVIRONMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_CACHE_KEY: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _KEY: Final = re.compile(r"[^\s=\x00-\x1f\x7f]+")
 
 
@@ -77,6 +79,7 @@ def check_lists(table: BuildTable | ExtendTable, findings: Findings, keys: Keys)
     if table.ssh is not UNSET:
         ids = [ssh.id if isinstance(ssh, SshTable) else ssh for ssh in table.ssh]
         _check_ids(ids, findings, (*keys, "ssh"))
+        _check_ssh_paths(table.ssh, findings, (*keys, "ssh"))
     if table.ulimits is not UNSET:
         _check_limits(table.ulimits, findings, (*keys, "ulimits"))
 
@@ -155,6 +158,10 @@ def _check_caches(caches: Iterable[str | dict[str, Scalar]], findings: Findings,
                 hint = 'write a table: `{ type = "registry", ref = "…" }`'
                 findings("illegal-value", "a cache in the CSV form of buildx", place, hint)
             continue
+        for key in cache:
+            if not _CACHE_KEY.fullmatch(key):
+                message = f"illegal key {quote(key)} of a cache: lower-case letters, digits, `_` and `-`"
+                findings("illegal-name", message, findings.key(*keys, position, key), "write it in lower case")
         kind = cache.get("type")
         if kind is None:
             hint = 'add `type = "registry"`'
@@ -164,6 +171,14 @@ def _check_caches(caches: Iterable[str | dict[str, Scalar]], findings: Findings,
             hint = findings.nearest(str(kind), CACHES) or f"known are {known}"
             message = f"unknown type of cache {quote(str(kind))}"
             findings("illegal-value", message, findings.value(*keys, position, "type"), hint)
+
+
+def _check_ssh_paths(agents: list[str | SshTable], findings: Findings, keys: Keys) -> None:
+    for position, agent in enumerate(agents):
+        for number, path in enumerate(agent.paths if isinstance(agent, SshTable) else ()):
+            if "," in path:
+                place = findings.value(*keys, position, "paths", number)
+                findings("illegal-value", f"a comma in the path {quote(path)}", place, "write two paths as two texts")
 
 
 def _check_secrets(secrets: list[SecretTable], findings: Findings, keys: Keys) -> None:
@@ -184,6 +199,11 @@ def _check_secrets(secrets: list[SecretTable], findings: Findings, keys: Keys) -
 def _check_ids(ids: list[str], findings: Findings, keys: Keys) -> None:
     first: dict[str, int] = {}
     for position, name in enumerate(ids):
+        if not _ID.fullmatch(name):
+            message = f"illegal id {quote(name)}: letters, digits, `_`, `.` and `-`"
+            findings(
+                "illegal-name", message, findings.value(*keys, position), "rename it; paths have keys of their own"
+            )
         if first.setdefault(name, position) != position:
             related = (findings.value(*keys, first[name]),)
             message = f"id {quote(name)} is there twice"

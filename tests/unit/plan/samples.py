@@ -44,6 +44,7 @@ registry = "r.example/acme"
 platforms = ["linux/amd64", "linux/arm64"]
 tags = ["1.0", { ref = "latest", moving = true }]
 """
+EMULATED = '[platforms."*"]\nemulation = "allow"\n'
 GIT = GitFacts(
     sha="a" * 40,
     short_sha="a" * 12,
@@ -207,6 +208,7 @@ def write_project(folder: Path, text: str, dockerfiles: Mapping[str, str]) -> Pa
     for context, dockerfile in dockerfiles.items():
         (folder / context).mkdir(parents=True, exist_ok=True)
         (folder / context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "builds.toml"
     path.write_text(text, encoding="utf-8")
     return path

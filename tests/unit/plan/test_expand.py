@@ -93,6 +93,7 @@ def test_a_mistake_stands_at_its_value(body: str, code: str, keys: tuple[str | i
     project = HEAD.replace("tags =", "#tags =")
     _, found = expand_text(project + f"[images.x]\n{body}\n")
     assert [code] == list(dict.fromkeys(codes(found)))
+    assert all(finding.hints for finding in found)
     place = found[0].place
     assert isinstance(place, KeyPlace)
     assert keys[: len(place.keys)] == place.keys
@@ -115,7 +116,7 @@ context = "src"
 dockerfile = "other.Dockerfile"
 target = "{{ image }}-stage"
 args = { A = 1, B = true, C = { raw = "{{ x }}" }, D = { value = "{{ git.branch }}", volatile = true }, E = 1.5 }
-labels = { l = "{{ platform.arch }}" }
+labels = { l = "{{ platform.architecture }}" }
 secrets = [{ id = "e", env = "TOKEN" }, { id = "f", src = "token.txt" }, { id = "g" }]
 ssh = ["default", { id = "k", paths = ["keys/a"] }]
 cache-from = ["{{ registry }}/cache", { type = "gha", scope = "x" }, { type = "local", src = "cache" }]
@@ -145,7 +146,7 @@ test = { run = ["/app", "{{ version }}"] }
         BuildArg(name="E", value="1.5"),
     ) == amd.args
     assert ("amd64", "arm64") == (amd.labels[0].value, arm.labels[0].value)
-    assert (Secret(id="e", env="TOKEN"), Secret(id="f", src="token.txt"), Secret(id="g")) == amd.secrets
+    assert (Secret(id="e", env="TOKEN"), Secret(id="f", src="token.txt"), Secret(id="g", env="g")) == amd.secrets
     assert (SshAgent(id="default"), SshAgent(id="k", paths=("keys/a",))) == amd.ssh
     assert (
         Cache(type="registry", attributes=(("ref", "r.example/acme/cache"),)),
@@ -183,10 +184,10 @@ def test_a_mention_of_the_platform_is_looked_for_everywhere(body: str) -> None:
 
 
 def test_contexts_are_images_folders_and_what_buildkit_reads() -> None:
-    """And a context that is rendered to nothing is none."""
+    """An image of the project, a folder, or what BuildKit fetches itself."""
     body = """[images.x]
 contexts = { a = "image:base", "node:20" = "lib", c = "https://e.example/x.git", d = "oci-layout://l@sha256:0", \
-e = { image = "base", platform = "linux/amd64" }, f = "{{ '' }}", g = { image = "base" } }
+e = { image = "base", platform = "linux/amd64" }, g = { image = "base" } }
 """
     assert (
         DeclaredContext(name="a", key="a", source=ImageContext(image="base")),
@@ -257,9 +258,27 @@ def test_an_empty_repository_is_none() -> None:
 
 
 def test_a_tag_that_is_said_twice_is_put_once() -> None:
-    """The first says whether it moves."""
-    tags = images_of(HEAD + '[images.x]\ntags = ["1", { ref = "1", moving = true }]\n')["x"].tags
-    assert [("1", False)] == [(tag.name, tag.moving) for tag in tags]
+    """Two templates may give one tag, as `latest` and a version named so."""
+    tags = images_of(HEAD + '[images.x]\ntags = ["1", "1", { ref = "2", moving = true }]\n')["x"].tags
+    assert [("1", False), ("2", True)] == [(tag.name, tag.moving) for tag in tags]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ('tags = ["1", { ref = "1", moving = true }]', "tag"),
+        ("contexts = { f = \"{{ '' }}\" }", "empty-value"),
+        ("context = \"{{ '' }}\"", "empty-value"),
+        ('contexts = { q = "lib", "q:latest" = "lib" }', "context-name"),
+        ('contexts = { q = "x://../../outside" }', "outside-repository"),
+        ("args = { A = '{{ \"\\x00\" }}' }", "illegal-value"),
+        ('args = { A = { raw = "' + "x" * 130_000 + '" } }', "illegal-value"),
+    ],
+)
+def test_values_that_would_be_lost_or_mean_something_else_are_refused(body: str, code: str) -> None:
+    """Each is told where it stands, instead of a build that lacks it or reads what it must not."""
+    _, found = expand_text(HEAD + f"[images.x]\n{body}\n")
+    assert code in {finding.code for finding in found}
 
 
 def test_a_tag_that_is_rendered_to_nothing_is_none() -> None:
