@@ -39,6 +39,13 @@ class UsageError(OrchestratorError):
     exit_code = 2
 
 
+def disk_error(error: OSError) -> UsageError:
+    """What the operating system refused, with the file and the reason: a full disk, a missing permission."""
+    reason = (error.strerror or str(error)).lower()
+    where = f"`{error.filename}`: " if error.filename else ""
+    return UsageError(f"{where}{reason}", hints=("check the space and the permissions there",))
+
+
 class ConfigurationError(OrchestratorError):
     """A file of the project is wrong; the diagnostics were, or are to be, shown."""
 

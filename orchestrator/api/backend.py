@@ -108,11 +108,15 @@ class FailureKind(Enum):
 
 
 class SolveFailure(Model):
-    """A solve that failed; `lines` are the last lines that say why."""
+    """A solve that failed; `lines` are the last lines that say why.
+
+    `by_registry`: the build was done, and a registry did not take its result.
+    """
 
     kind: FailureKind
     message: str
     lines: tuple[str, ...] = ()
+    by_registry: bool = False
 
 
 class Reader(Protocol):

@@ -23,6 +23,7 @@ _INFRASTRUCTURE: Final = re.compile(
     r"no builder|closing transport|context canceled: while waiting",
     re.IGNORECASE,
 )
+_PUSH: Final = "failed to push "
 _USER: Final = re.compile(
     r"did not complete successfully: exit code|dockerfile parse error|failed to process", re.IGNORECASE
 )
@@ -48,7 +49,12 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
                 failed, message = vertex.digest, f"{vertex.name}: {vertex.error}"
     error = _error_line(plain) or message or f"`docker buildx build` ended with {_ending(outcome)}"
     lines = logs.get(failed) or [line for line in plain if line.strip()]
-    return SolveFailure(kind=_kind(error + "\n" + message), message=error, lines=tuple(lines[-SHOWN_LINES:]))
+    return SolveFailure(
+        kind=_kind(error + "\n" + message),
+        message=error,
+        lines=tuple(lines[-SHOWN_LINES:]),
+        by_registry=error.startswith(_PUSH),
+    )
 
 
 def _error_line(lines: list[str]) -> str:

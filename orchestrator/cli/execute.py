@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -22,8 +23,10 @@ from orchestrator.errors import (
     RegistryError,
     UsageError,
     VerificationError,
+    disk_error,
 )
 from orchestrator.process.environment import child_environment
+from orchestrator.state.workspace import open_run
 from orchestrator.ui.plain import PlainProgress
 from orchestrator.ui.result import render_failures, render_result_table
 from orchestrator.ui.text import print_note, print_result
@@ -68,7 +71,8 @@ def execute(
 
     interrupted = False
     environment = child_environment(os.environ)
-    with real_stores(os.environ) as stores:
+    check_writable(result_file)
+    with open_run(prepared.loaded.root) as folder, real_stores(os.environ) as stores:
         engine = Engine(
             Work(
                 plan=prepared.plan,
@@ -86,14 +90,15 @@ def execute(
         if earlier is not None:
             engine.remember(staged_results(earlier))
         try:
-            asyncio.run(_stoppable(engine))
+            asyncio.run(_stoppable(engine, folder))
         except (KeyboardInterrupt, asyncio.CancelledError):
             interrupted = True
     result = summarise_run(prepared.plan, events, now=prepared.now.isoformat())
     if earlier is not None:
         result = continue_result(earlier, result)
+    _show(result, style)
     write_result(result_file, result)
-    _show(result, style, result_file)
+    print_note(f"result: {os.path.relpath(result_file) if sys.stderr.isatty() else result_file}")
     if interrupted or result.exit_code == InterruptedRunError.exit_code:
         message = "interrupted"
         raise InterruptedRunError(message, hints=_what_now(InterruptedRunError, result, result_file))
@@ -101,9 +106,9 @@ def execute(
         _fail(result, result_file)
 
 
-async def _stoppable(engine: Engine) -> None:
+async def _stoppable(engine: Engine, folder: Path) -> None:
     """Run the engine; Ctrl-C, SIGTERM by which CI cancels, and SIGHUP of a closed terminal stop it in order."""
-    work = asyncio.ensure_future(engine.run())
+    work = asyncio.ensure_future(engine.run(folder))
 
     def stop() -> None:
         """At the first signal the run stops; at another, what is still stopping is not waited for any longer."""
@@ -125,15 +130,41 @@ def keeps(event: Event) -> bool:
     return type(event).__name__ in {"RunStarted", "StepFinished", "TagPut", "RunFinished"}
 
 
+def check_writable(path: Path) -> None:
+    """Find out before anything is built whether the result can be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    except OSError as error:
+        raise disk_error(error) from error
+
+
 def write_result(path: Path, result: RunResult) -> None:
-    """Write `result.json`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_bytes(render_result(result))
-    scratch.replace(path)
+    """Write `result.json`, whole or not at all; a pipe or a device is written to, not replaced.
+
+    Raises:
+        UsageError: it cannot be written, though it could before the run.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(render_result(result))
+            return
+        scratch = target.with_name(f".{target.name}.{os.getpid()}")
+        scratch.write_bytes(render_result(result))
+        scratch.replace(target)
+    except OSError as error:
+        raise disk_error(error) from error
 
 
-def _show(result: RunResult, style: str, result_file: Path) -> None:
+def _show(result: RunResult, style: str) -> None:
     if style == "json":
         print_result(render_result(result).decode())
     else:
@@ -141,8 +172,6 @@ def _show(result: RunResult, style: str, result_file: Path) -> None:
     failures = render_failures(result)
     if failures:
         print_note(failures)
-    shown = os.path.relpath(result_file) if sys.stderr.isatty() else str(result_file)
-    print_note(f"result: {shown}")
 
 
 def _fail(result: RunResult, result_file: Path) -> None:

@@ -30,7 +30,7 @@ class Actions:
         """Cut one platform out of the solve's index and put it under its private name, all that it names with it."""
         solve = self._results.get(step.solve)
         home = self.open(step.home)
-        source = self._stores.layout(Path(solve.path)) if solve.path else home
+        source = self._stores.layout(self._root / solve.path) if solve.path else home
         root = _fetch(source, self._results.digest(step.solve))
         try:
             part = cut(root, step.platform, configs=_configs(source, root))

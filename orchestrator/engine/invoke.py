@@ -82,19 +82,24 @@ class Invoker:
             timed_out=ended.timed_out,
             stdout=tails["stdout"].text(),
             stderr=tails["stderr"].text(),
-            files=tuple(_collect(invocation, paths)),
+            files=tuple(_collect(invocation, folder)),
             paths=tuple((name, paths[name]) for name in invocation.folders),
         )
 
     def _prepare(self, invocation: Invocation, folder: Path, builders: Mapping[str, str]) -> dict[str, str]:
+        """Make the folder and its files; the paths are relative to the root, where the child runs.
+
+        A root may have commas and quotes in its name, which buildx would take for its own.
+        """
         folder.mkdir(parents=True, mode=0o700)
         written = [file.name for file in invocation.writes]
         collected = [file.name for file in invocation.collects]
-        paths = {name: str(folder / name) for name in (*written, *collected, *invocation.folders)}
+        inside = folder.relative_to(self._root)
+        paths = {name: str(inside / name) for name in (*written, *collected, *invocation.folders)}
         for name in invocation.folders:
-            Path(paths[name]).mkdir()
+            (folder / name).mkdir()
         for file in invocation.writes:
-            Path(paths[file.name]).write_text(self._results.fill(file.content, paths, builders), encoding="utf-8")
+            (folder / file.name).write_text(self._results.fill(file.content, paths, builders), encoding="utf-8")
         return paths
 
     @staticmethod
@@ -105,10 +110,10 @@ class Invoker:
             raise UsageError(message, hints=(f"export {missing[0]} before `orchestrate build`",))
 
 
-def _collect(invocation: Invocation, paths: Mapping[str, str]) -> list[tuple[str, bytes]]:
+def _collect(invocation: Invocation, folder: Path) -> list[tuple[str, bytes]]:
     collected = []
     for file in invocation.collects:
-        path = Path(paths[file.name])
+        path = folder / file.name
         if not path.is_file():
             continue
         with path.open("rb") as stream:

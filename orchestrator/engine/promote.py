@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.engine.ports import ImageStore
-from orchestrator.errors import PlanBlockedError, RegistryError
+from orchestrator.errors import InterruptedRunError, PlanBlockedError, RegistryError
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
 from orchestrator.oci.reference import Repository
@@ -14,15 +14,25 @@ from orchestrator.plan.model import PromoteStep, TagMove
 OnPut = Callable[[TagMove, Digest | None], None]
 
 
-def promote(step: PromoteStep, digest: Digest, open_store: Callable[[Repository], ImageStore], on_put: OnPut) -> None:
+def promote(
+    step: PromoteStep,
+    digest: Digest,
+    open_store: Callable[[Repository], ImageStore],
+    on_put: OnPut,
+    is_stopping: Callable[[], bool],
+) -> None:
     """Put the tags of one step, in order; each is read again just before, and a fixed one is never overwritten.
 
     Raises:
+        InterruptedRunError: the run is to stop; what stands was told to `on_put`.
         PlanBlockedError: a fixed tag exists with another digest.
         RegistryError: the registry failed; `on_put` was called for every tag that stands.
     """
     manifests: dict[Repository, Manifest] = {}
     for move in step.moves:
+        if is_stopping():
+            message = f"stopped before `{move.reference}` was put"
+            raise InterruptedRunError(message)
         repository = move.reference.repository
         store = open_store(repository)
         current = store.find(move.reference.tag)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from orchestrator.engine.promote import promote
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.solve import SolveFailedError, SolveWork, run_solve
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import BuildError, InterruptedRunError, OrchestratorError, disk_error
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.lower import Lowered, lower_request
@@ -80,34 +79,54 @@ class Engine:
         self._actions = Actions(root=root, stores=stores, results=self._results)
         self._invoker = Invoker(root=root, environment=environment, children=children, results=self._results, emit=emit)
         self._exit_code = 0
+        self._stopping = threading.Event()
 
     def remember(self, results: Mapping[str, StepResult]) -> None:
         """Take over what steps of an earlier run gave, for a plan that holds only the later ones."""
         for step, result in results.items():
             self._results.put(step, result)
 
-    async def run(self) -> int:
-        """Run every step that can be run; the exit code is that of the first failure, 0 without one."""
+    async def run(self, folder: Path) -> int:
+        """Run every step that can be run; the exit code is that of the first failure, 0 without one.
+
+        Args:
+            folder: an empty folder below the root for the files of children; emptied at the end.
+        """
         plan = self._work.plan
         slots = {(name, node.name): node.slots for name, nodes in self._work.nodes.items() for node in nodes}
         schedule = Schedule(plan.steps, jobs=self._work.jobs, slots=slots)
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=_workspace(self._root)))
         self._emit(RunStarted(run=plan.run, steps=len(plan.steps), time=time.time()))
         self._exit_code = _INTERRUPTED
         # `asyncio.run` shuts it down
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "orchestrate"))
         try:
+            await self._set_up(folder)
             await self._drain(schedule, folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             self._emit(RunFinished(run=plan.run, exit_code=self._exit_code, time=time.time()))
         return self._exit_code
+
+    async def _set_up(self, folder: Path) -> None:
+        """Run what the backends want to have run first."""
+        for name, chosen in self._work.backends.items():
+            for number, invocation in enumerate(chosen.backend.setup(self._work.nodes[name])):
+                outcome = await self._invoker.run(
+                    invocation,
+                    folder=folder / f"setup-{name}-{number}",
+                    builders={node.name: node.builder for node in self._work.nodes[name]},
+                    reader=chosen.backend.reader(invocation),
+                )
+                if not outcome.succeeded:
+                    lines = outcome.stderr.strip().splitlines() or [f"exit code {outcome.exit_code}"]
+                    message = f"backend `{name}` could not set up its nodes: {lines[-1]}"
+                    raise BuildError(message, hints=("`orchestrate doctor` looks at builders and nodes",))
 
     async def _drain(self, schedule: Schedule, folder: Path) -> None:
         async with asyncio.TaskGroup() as group:
             try:
                 self._exit_code = await self._advance(group, schedule, folder)
             except asyncio.CancelledError:
+                self._stopping.set()
                 # threads are awaited, so that what they did is told; one that waits for a registry gets no answer then
                 asyncio.get_running_loop().call_later(_GRACE, self._stores.abort)
                 raise
@@ -135,10 +154,17 @@ class Engine:
         self._emit(StepStarted(step=step.id, time=started))
         try:
             result = await self._act(step, folder)
+        except InterruptedRunError as error:
+            self._finish(step, started, StepState.CANCELLED, message=error.message)
+            return error
         except OrchestratorError as error:
             lines = error.lines if isinstance(error, SolveFailedError) else ()
             self._finish(step, started, StepState.FAILED, message="\n".join((error.message, *lines)), hints=error.hints)
             return error
+        except OSError as error:
+            failure = disk_error(error)
+            self._finish(step, started, StepState.FAILED, message=failure.message, hints=failure.hints)
+            return failure
         except asyncio.CancelledError:
             self._finish(step, started, StepState.CANCELLED)
             raise
@@ -192,7 +218,7 @@ class Engine:
             )
             loop.call_soon_threadsafe(self._emit, event)
 
-        await in_thread(promote, step, digest, self._actions.repository, on_put)
+        await in_thread(promote, step, digest, self._actions.repository, on_put, self._stopping.is_set)
         return StepResult(digest=digest)
 
     def _finish(
@@ -216,16 +242,6 @@ class Engine:
         self._emit(
             StepFinished(step=step.id, state=StepState.SKIPPED, time=time.time(), seconds=0.0, message=f"needs {cause}")
         )
-
-
-def _workspace(root: Path) -> Path:
-    """The folder of runs under `.orchestrate`, which git is told to ignore."""
-    workspace = root / ".orchestrate"
-    workspace.mkdir(exist_ok=True)
-    ignore = workspace / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
-    return workspace
 
 
 def _slug(step: str) -> str:

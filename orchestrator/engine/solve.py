@@ -12,7 +12,7 @@ from orchestrator.api.events import Retried
 from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.results import StepResult
-from orchestrator.errors import BuildError
+from orchestrator.errors import BuildError, RegistryError
 from orchestrator.model import Model
 from orchestrator.plan.model import SolveStep
 from orchestrator.plan.place import ConfiguredBackend
@@ -27,6 +27,12 @@ class SolveFailedError(BuildError):
     def __init__(self, failure: SolveFailure) -> None:
         super().__init__(failure.message)
         self.lines = failure.lines
+
+
+class PushFailedError(SolveFailedError):
+    """The build was done, and the registry did not take it: the exit code is the registry's."""
+
+    exit_code = RegistryError.exit_code
 
 
 class SolveWork(Model):
@@ -68,7 +74,7 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
         if isinstance(result, SolveResult):
             return StepResult(digest=result.digest, path=result.path)
         if result.kind is FailureKind.USER or attempt >= step.solve.retries:
-            raise SolveFailedError(result)
+            raise PushFailedError(result) if result.by_registry else SolveFailedError(result)
         attempt += 1
         emit(Retried(step=step.id, attempt=attempt, message=result.message))
         await asyncio.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1)))

@@ -7,7 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-DATA = Path(__file__).parents[1] / "unit" / "probe" / "data"
+DATA = Path(__file__).parents[1] / "unit" / "buildkit" / "data"
 _ANSWERS = {
     "version --format=json": "version.json",
     "info --format=json": "info.json",

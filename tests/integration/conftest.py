@@ -61,11 +61,11 @@ def make_workspace(lab: Lab, tmp_path_factory: pytest.TempPathFactory, base: str
         made.append(workspace)
         return workspace
 
-    builders = _builders(lab)
+    before = builders(lab)
     yield make
     assert [] == [path for workspace in made for path in workspace.left_behind()]
     assert [] == [process for workspace in made for process in processes(workspace.environ[MARK])]
-    assert builders == _builders(lab)
+    assert before == builders(lab)
 
 
 def processes(mark: str) -> list[str]:
@@ -78,6 +78,6 @@ def processes(mark: str) -> list[str]:
     return found
 
 
-def _builders(lab: Lab) -> list[str]:
+def builders(lab: Lab) -> list[str]:
     """The builders that buildx knows, as the files that it keeps of them."""
     return sorted(path.name for path in (lab.docker_config / "buildx" / "instances").glob("*"))

@@ -26,7 +26,7 @@ PUBLIC_TAG = re.compile(r"PUT /v2/.+/manifests/(?!run-|in-|ok-|sha256:)[^/]+")
 class Verdict(Enum):
     """What happens to a request."""
 
-    PASS = "pass"
+    HAND_ON = "hand on"
     """It is handed on, and so is the answer."""
     RESET = "reset"
     """The connection is reset, and the registry never hears of it."""
@@ -41,7 +41,7 @@ class Gatekeeper:
     """Listens on a port of its own; `judge` decides about each `METHOD /path`, one request after the other."""
 
     def __init__(self, upstream: str) -> None:
-        self.judge: Judge = lambda _: Verdict.PASS
+        self.judge: Judge = lambda _: Verdict.HAND_ON
         self.requests: list[str] = []
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"keeper": self, "upstream": upstream})
@@ -88,11 +88,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
             return
         try:
-            self._forward(answers=verdict is Verdict.PASS)
+            self._forward(answers=verdict is Verdict.HAND_ON)
         except (OSError, HTTPException):
             self._reset()
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _handle
+    # the names by which the base class finds them
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
     def _forward(self, *, answers: bool) -> None:
         body = self._body()
@@ -138,12 +139,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def once_public_tag(then: Callable[[], Verdict], *, number: int = 1) -> Judge:
-    """Lets everything pass until the given public tag is to be put; `then` decides about this one and all that follow."""
+    """Lets everything pass until the given public tag is to be put; from then on `then` decides."""
     seen = 0
 
     def judge(request: str) -> Verdict:
         nonlocal seen
         seen += PUBLIC_TAG.fullmatch(request) is not None
-        return then() if seen >= number else Verdict.PASS
+        return then() if seen >= number else Verdict.HAND_ON
 
     return judge

@@ -6,7 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from msgspec import Struct, field, json as typed
+from msgspec import Struct, field
+from msgspec import json as typed
 
 from tests.lab import Lab
 

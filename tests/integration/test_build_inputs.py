@@ -1,4 +1,4 @@
-"""What reaches a build, and what of it may be seen afterwards: args, labels, secrets, tags of the commit, attestations."""
+"""What reaches a build, and what of it is seen afterwards: args, labels, secrets, tags of the commit, attestations."""
 
 from __future__ import annotations
 
@@ -95,17 +95,17 @@ def test_args_of_one_platform_reach_that_platform_alone(
     assert 2 == len(registries.index(reference).attestations)
 
 
+@pytest.mark.usefixtures("pushed")
 @pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm64"])
-def test_labels_are_in_the_image_config(
-    platform: str, workspace: Workspace, pushed: Ran, registries: Registries
-) -> None:
+def test_labels_are_in_the_image_config(platform: str, workspace: Workspace, registries: Registries) -> None:
     """A volatile label has the value of this commit in every platform."""
     labels = registries.labels(f"{workspace.registry}/args:1.2.3", platform)
 
     assert workspace.git("rev-parse", "HEAD") == labels["org.example.revision"]
 
 
-def test_secrets_reach_the_build(workspace: Workspace, pushed: Ran, registries: Registries) -> None:
+@pytest.mark.usefixtures("pushed")
+def test_secrets_reach_the_build(workspace: Workspace, registries: Registries) -> None:
     """Both secrets were mounted, from the environment and from a file; the image holds what only they add up to."""
     expected = hashlib.sha256((TOKEN + FILE_TOKEN).encode()).hexdigest()
     reference = f"{workspace.registry}/secret:1.2.3"
@@ -135,9 +135,10 @@ def test_secrets_are_seen_nowhere(
     assert "--secret=id=token,env=INPUTS_TOKEN" in texts["plan"]
 
 
+@pytest.mark.usefixtures("pushed")
 @pytest.mark.parametrize(("mode", "knows"), [("off", []), ("min", [False, False]), ("max", [True, True])])
 def test_provenance_says_as_much_as_was_asked_for(
-    mode: str, knows: list[bool], workspace: Workspace, pushed: Ran, registries: Registries
+    mode: str, knows: list[bool], workspace: Workspace, registries: Registries
 ) -> None:
     """`off` leaves none, `min` is silent about the args of the build, `max` has them; one for each platform."""
     reference = f"{workspace.registry}/attested-{mode}:1.2.3"

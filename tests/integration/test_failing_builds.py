@@ -161,12 +161,12 @@ def test_what_only_buildkit_finds_wrong_in_a_dockerfile_is_told(make_workspace: 
 
 def test_a_secret_that_is_not_set_is_named(make_workspace: MakeWorkspace, registries: Registries) -> None:
     """The variable is named, with what to do; its value cannot be, and no tag is put."""
-    secret = 'secrets = [{ id = "token", env = "TOKEN_OF_NOBODY" }]\n'
-    files = {"builds.toml": PROJECT + "[images.good]\n" + secret, "good/Dockerfile": CHAIN["good/Dockerfile"]}
+    line = 'secrets = [{ id = "token", env = "TOKEN_OF_NOBODY" }]\n'
+    files = {"builds.toml": PROJECT + "[images.good]\n" + line, "good/Dockerfile": CHAIN["good/Dockerfile"]}
     workspace = make_workspace(files)
     failed = workspace.run("build", "--push")
 
-    assert failed.exit_code in {2, 4}
+    assert 2 == failed.exit_code
     assert "`TOKEN_OF_NOBODY`, which is not set" in failed.stderr
     assert "export TOKEN_OF_NOBODY" in failed.stderr
     assert [] == registries.public(f"{workspace.registry}/good")

@@ -49,7 +49,7 @@ FOUND = {
 
 @pytest.fixture(scope="module")
 def workspace(lab: Lab, make_workspace: MakeWorkspace) -> Workspace:
-    """Images for arm64, into some of which an x86-64 program was copied; all are built and pushed without a complaint."""
+    """Images for arm64, into some of which an x86-64 program was copied; all are pushed without a complaint."""
     tables = "".join(
         f'[images.{name}]\ndockerfile = "{name}.Dockerfile"\n{BOTH if name == "good" else ""}' for name in IMAGES
     )

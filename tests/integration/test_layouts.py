@@ -1,4 +1,4 @@
-"""Builds without a registry and without the internet: a layout for each image, and this machine's platform in Docker."""
+"""Builds without a registry and without the internet: a layout for each image, and one platform in Docker."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_table_names_the_manifests_of_the_layout(built: Path, workspace: Wor
         for each in index["manifests"]
         if each["platform"]["os"] != "unknown"
     }
-    sums = subprocess.run(["sha256sum", *blobs(built / "api")], cwd=built / "api/blobs/sha256", capture_output=True)
+    sums = subprocess.run(["sha256sum", *blobs(built / "api")], cwd=built / "api/blobs/sha256", stdout=-1, check=True)
 
     assert {build.platform: build.digest for build in image.platforms} == found
     assert "kept" == index["annotations"]["org.example.note"]
@@ -163,7 +163,7 @@ def test_a_layout_may_lie_outside_of_the_repository(workspace: Workspace, tmp_pa
 
 
 def test_no_network_is_needed(lab: Lab, workspace: Workspace) -> None:
-    """In a network namespace of its own, where not even the loopback is up, the plan and the build work all the same."""
+    """In a network namespace of its own, where not even the loopback is up, the build works all the same."""
     argv = ["unshare", "--net", *workspace.command("build", "--oci=netless", "api")]
     done = subprocess.run(argv, cwd=workspace.root, env=workspace.environ, capture_output=True, text=True, check=False)
 

@@ -76,7 +76,8 @@ def test_crane_and_buildx_see_the_platforms_of_the_table(
     assert all(build.digest and build.digest in pushed.stdout for build in image.platforms)
 
 
-def test_attestations_are_kept(monorepo: Workspace, pushed: Ran, registries: Registries) -> None:
+@pytest.mark.usefixtures("pushed")
+def test_attestations_are_kept(monorepo: Workspace, registries: Registries) -> None:
     """Each image of the index has its provenance beside it, and buildx reads it."""
     reference = f"{monorepo.registry}/api:1.2.3"
     index = registries.index(reference)
@@ -87,10 +88,9 @@ def test_attestations_are_kept(monorepo: Workspace, pushed: Ran, registries: Reg
     assert all("SLSA" in provenance for provenance in json.loads(told).values())
 
 
+@pytest.mark.usefixtures("pushed")
 @pytest.mark.parametrize("name", ["base", "runtime", "api", "worker", "db-slim16"])
-def test_run_instructions_ran_on_their_platform(
-    name: str, monorepo: Workspace, pushed: Ran, registries: Registries
-) -> None:
+def test_run_instructions_ran_on_their_platform(name: str, monorepo: Workspace, registries: Registries) -> None:
     """What `uname -m` said while the base was built is in every image above it: no platform got the other's base."""
     found = {
         platform: registries.file(f"{monorepo.registry}/{name}:1.2.3", platform, "etc/built-on")
@@ -100,17 +100,17 @@ def test_run_instructions_ran_on_their_platform(
     assert MACHINES == found
 
 
-def test_worker_ran_on_its_own_platform(monorepo: Workspace, pushed: Ran, registries: Registries) -> None:
+@pytest.mark.usefixtures("pushed")
+def test_worker_ran_on_its_own_platform(monorepo: Workspace, registries: Registries) -> None:
     """The image on the third level ran its own `RUN` on each platform, too."""
     found = [registries.file(f"{monorepo.registry}/worker:1.2.3", platform, "app/worker") for platform in MACHINES]
 
     assert [f"worker on {machine}" for machine in MACHINES.values()] == found
 
 
+@pytest.mark.usefixtures("pushed")
 @pytest.mark.parametrize("platform", MACHINES)
-def test_data_of_one_platform_is_in_all(
-    platform: str, monorepo: Workspace, pushed: Ran, registries: Registries
-) -> None:
+def test_data_of_one_platform_is_in_all(platform: str, monorepo: Workspace, registries: Registries) -> None:
     """The web assets are built for amd64 alone and are in the gateway of both platforms; they have no tag."""
     reference = f"{monorepo.registry}/gateway:1.2.3"
 
@@ -118,7 +118,8 @@ def test_data_of_one_platform_is_in_all(
     assert [] == registries.public(f"{monorepo.registry}/web-assets")
 
 
-def test_the_arm64_program_runs_under_emulation(lab: Lab, monorepo: Workspace, pushed: Ran) -> None:
+@pytest.mark.usefixtures("pushed")
+def test_the_arm64_program_runs_under_emulation(lab: Lab, monorepo: Workspace) -> None:
     """What was pushed for arm64 can be pulled and run."""
     argv = ["docker", "run", "--rm", "--quiet", "--platform=linux/arm64", f"{monorepo.registry}/api:1.2.3"]
     done = subprocess.run(argv, env=lab.environ, capture_output=True, text=True, check=False)
@@ -126,14 +127,16 @@ def test_the_arm64_program_runs_under_emulation(lab: Lab, monorepo: Workspace, p
     assert "hello from aarch64" == done.stdout.strip(), done.stderr
 
 
-def test_verify_finds_the_images_right(monorepo: Workspace, pushed: Ran) -> None:
+@pytest.mark.usefixtures("pushed")
+def test_verify_finds_the_images_right(monorepo: Workspace) -> None:
     """Every program in the pushed images is one of its platform."""
     reference = f"{monorepo.registry}/api:1.2.3"
 
     assert 0 == monorepo.run("verify", "--platform=linux/amd64,linux/arm64", reference).exit_code
 
 
-def test_the_same_version_is_not_published_twice(monorepo: Workspace, pushed: Ran, registries: Registries) -> None:
+@pytest.mark.usefixtures("pushed")
+def test_the_same_version_is_not_published_twice(monorepo: Workspace, registries: Registries) -> None:
     """A second `build --push` stops before anything is built, and names the tag and the digest that it has."""
     before = registries.digest(f"{monorepo.registry}/api:1.2.3")
     again = monorepo.run("build", "--push", "--result=again.json")

@@ -89,7 +89,7 @@ def published(
 @pytest.fixture(scope="module")
 def theirs(lab: Lab, published: Workspace) -> Registries:
     """Tools with the login of the workspace."""
-    return Registries(lab, **{"DOCKER_CONFIG": published.environ["DOCKER_CONFIG"]})
+    return Registries(lab, DOCKER_CONFIG=published.environ["DOCKER_CONFIG"])
 
 
 @pytest.mark.parametrize("name", ["base", "api"])

@@ -44,7 +44,9 @@ context = "app"
 FILES = {
     "builds.toml": PROJECT,
     "base/Dockerfile": "FROM %BASE%\nRUN uname -m > /base\n",
-    "assets/Dockerfile": "FROM base AS made\nRUN mkdir /out && echo assets > /out/a\nFROM scratch\nCOPY --from=made /out /out\n",
+    "assets/Dockerfile": (
+        "FROM base AS made\nRUN mkdir /out && echo assets > /out/a\nFROM scratch\nCOPY --from=made /out /out\n"
+    ),
     "app/Dockerfile": (
         "FROM base\nARG MARCH=none\nARG SPACED\n"
         'RUN --mount=type=secret,id=token test -s /run/secrets/token && echo "$SPACED $MARCH" > /args\n'
@@ -161,7 +163,7 @@ def test_platforms_that_differ_get_solves_of_their_own(recorded: Recorded) -> No
     assert "--platform=linux/amd64,linux/arm64" in steps["solve:base"].argv[0]
 
 
-def test_the_policy_names_the_parent_of_this_run(recorded: Recorded, recorder: Recorder) -> None:
+def test_the_policy_names_the_parent_of_this_run(recorded: Recorded) -> None:
     """The one child whose stage has its parent's name gets the digest by a source policy, not as a context."""
     policies = {call.policy for call in recorded.calls if call.policy}
     staged = [argv for argv in recorded.planned() if any("run-" in word and "staged" in word for word in argv)]

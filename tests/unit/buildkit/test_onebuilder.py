@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.api.backend import Emulation, Mode, Node, Placement, PlaceRequest, Refusal
+from orchestrator.api.invocation import Invocation, Outcome
+from orchestrator.buildkit.onebuilder import OneBuilder
+from orchestrator.buildkit.placement import place_on
+from orchestrator.buildkit.progress import RawJsonReader
+from orchestrator.buildkit.untrusted import at, clean, clean_lines, items_at, text_at
+from tests.unit.buildkit.solves import AMD64, ARM64
+
+DATA = Path(__file__).with_name("data")
+BUILDER = OneBuilder("default", slots=3)
+
+
+def answer(name: str) -> Outcome:
+    """What was recorded."""
+    return Outcome(exit_code=0, stdout=(DATA / name).read_text())
+
+
+ANSWERS = {"inspect": answer("inspect-default.txt"), "version": answer("version.json"), "info": answer("info.json")}
+
+
+def test_the_questions_change_nothing() -> None:
+    """To the builder and its engine, each with a time limit."""
+    assert [
+        ("docker", "buildx", "inspect", "default"),
+        ("docker", "version", "--format=json"),
+        ("docker", "info", "--format=json"),
+    ] == [probe.argv for probe in BUILDER.probes()]
+    assert all(probe.timeout for probe in BUILDER.probes())
+
+
+def test_the_answers_make_a_node() -> None:
+    """What its CPU runs, what its emulators run, and how many builds at a time."""
+    (node,) = BUILDER.nodes(ANSWERS)
+    assert ("default", 3, False, "") == (node.name, node.slots, node.provisional, node.problem)
+    assert AMD64 in node.platforms
+    assert (ARM64,) == node.emulates
+
+
+@pytest.mark.parametrize(
+    ("answers", "summary"),
+    [
+        ({}, "not asked"),
+        ({"inspect": Outcome(exit_code=1, stderr="warn\nERROR: no builder found\n\n")}, "no builder found"),
+        ({"inspect": Outcome(exit_code=1)}, "did not answer"),
+        ({"inspect": Outcome(exit_code=0, stdout="{}")}, "did not answer"),
+    ],
+)
+def test_a_builder_that_does_not_answer_is_provisional(answers: dict[str, Outcome], summary: str) -> None:
+    """And says why."""
+    (node,) = BUILDER.nodes(answers)
+    assert ((), True, summary) == (node.platforms, node.provisional, node.summary)
+
+
+def test_a_builder_that_is_not_running_is_provisional() -> None:
+    """Nobody knows yet what it builds."""
+    text = "Name: x\nDriver: remote\n\nNodes:\nName: n\nEndpoint: e\nError: no route to host\n"
+    (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
+    assert (True, True) == (node.provisional, "--bootstrap" in node.summary)
+
+
+@pytest.mark.parametrize("version", [Outcome(exit_code=1), Outcome(exit_code=0, stdout="no JSON")])
+def test_an_engine_that_does_not_answer_is_believed_to_fit(version: Outcome) -> None:
+    """The builder itself answered."""
+    (node,) = BUILDER.nodes({**ANSWERS, "version": version})
+    assert ("", False) == (node.problem, node.provisional)
+
+
+def test_an_engine_that_builds_one_platform_at_a_time_is_unfit() -> None:
+    """The `docker` driver without containerd's image store; the hints make another builder."""
+    info = Outcome(exit_code=0, stdout='{"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}')
+    (node,) = BUILDER.nodes({**ANSWERS, "info": info})
+    assert "containerd image store" in node.problem
+    assert any("docker buildx create" in hint for hint in node.hints)
+
+
+def test_there_is_nothing_to_set_up() -> None:
+    """The builder is there, or the plan is blocked."""
+    assert () == BUILDER.setup(BUILDER.nodes(ANSWERS))
+
+
+def test_its_reader_reads_for_the_step_of_the_child() -> None:
+    """So that events say where they come from."""
+    reader = BUILDER.reader(Invocation(argv=("x",), steps=("solve:y",)))
+    assert isinstance(reader, RawJsonReader)
+    (event,) = reader.feed("stderr", '{"vertexes": [{"digest": "d", "name": "n", "started": "t"}]}')
+    assert "solve:y" == event.step
+
+
+NODE = Node(name="n", platforms=(AMD64,), emulates=(ARM64,))
+BARE = Node(name="n", platforms=(AMD64,))
+GUESS = Node(name="n", platforms=(), provisional=True)
+
+
+def place(node: Node, emulation: Emulation, *, host: bool = True) -> Placement | Refusal:
+    """Where arm64 goes."""
+    request = PlaceRequest(
+        image="x", platform=ARM64, emulation=emulation, nodes=(node,), host=AMD64 if host else ARM64
+    )  # fmt: skip
+    return BUILDER.place(request)
+
+
+@pytest.mark.parametrize(
+    ("node", "emulation", "expected"),
+    [
+        (NODE, Emulation.ALLOW, Mode.EMULATED),
+        (NODE, Emulation.WARN, Mode.EMULATED),
+        (NODE, Emulation.FORBID, "emulation-forbidden"),
+        (BARE, Emulation.ALLOW, "no-emulator"),
+        (BARE, Emulation.FORBID, "emulation-forbidden"),
+        (GUESS, Emulation.ALLOW, Mode.EMULATED),
+        (Node(name="n", platforms=(ARM64,), problem="broken"), Emulation.ALLOW, "node-unfit"),
+        (Node(name="n", platforms=(ARM64,)), Emulation.FORBID, Mode.NATIVE),
+    ],
+)
+def test_placement_on_one_builder(node: Node, emulation: Emulation, expected: Mode | str) -> None:
+    """Natively, emulated where that is allowed and possible, or refused in words."""
+    found = place(node, emulation)
+    assert expected == (found.mode if isinstance(found, Placement) else found.code)
+
+
+def test_a_guess_is_made_from_this_machine() -> None:
+    """Which runs its own platform."""
+    assert Placement(node="n", mode=Mode.NATIVE) == place(GUESS, Emulation.FORBID, host=False)
+
+
+def test_every_refusal_says_what_to_do() -> None:
+    """A hint at least."""
+    for node in (NODE, BARE):
+        request = PlaceRequest(image="x", platform=ARM64, emulation=Emulation.FORBID, nodes=(node,), host=AMD64)
+        found = place_on(node, request)
+        assert isinstance(found, Refusal)
+        assert found.hints
+
+
+def test_what_tools_print_is_cut_and_made_printable() -> None:
+    """Long lines, control sequences, other shapes."""
+    assert "a b" == clean("a \n b\x07\x1b")
+    assert 501 == len(clean("x" * 900))
+    assert ("a", "b") == clean_lines(b"a\n\n \xffb".replace(b"\xff", b""))
+    assert ("x", "", ()) == (text_at({"a": {"b": "x"}}, "a", "b"), text_at({"a": 5}, "a"), items_at({"a": 5}, "a"))
+    assert (1, 2) == items_at({"a": [1, 2]}, "a")
+    assert at([], "a") is None
