@@ -2,6 +2,12 @@ ARG PYTHON=3.13
 ARG DOCKER=28
 
 FROM python:${PYTHON}-slim AS wheels
+ARG TARGETARCH
+# The package `dockerfile` has a wheel for amd64 alone: elsewhere its Go source is compiled.
+RUN if [ "$TARGETARCH" != amd64 ]; then \
+        apt-get update \
+        && apt-get install --yes --no-install-recommends gcc golang libc6-dev; \
+    fi
 COPY . /src
 RUN pip wheel --no-cache-dir --wheel-dir=/wheels /src
 

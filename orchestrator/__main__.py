@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -30,6 +31,7 @@ def run(arguments: tuple[str, ...]) -> int:
     gc.freeze()
     gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
 
+    _tolerate_encodings()
     try:
         code = cli.main(args=list(arguments), prog_name="orchestrate", standalone_mode=False)
     except click.exceptions.Exit as exit_request:
@@ -48,12 +50,27 @@ def run(arguments: tuple[str, ...]) -> int:
     except Exception as error:
         if os.environ.get("ORCHESTRATE_DEBUG"):
             raise
+        cause = first_of(error)
         return _tell(
-            f"this is a bug of orchestrate: {type(error).__name__}: {error}",
+            f"this is a bug of orchestrate: {type(cause).__name__}: {cause}",
             ("run it again with ORCHESTRATE_DEBUG=1 and report the traceback",),
             _BUG,
         )
     return code if isinstance(code, int) else 0
+
+
+def _tolerate_encodings() -> None:
+    """A name that a terminal's encoding lacks is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first error in a group of errors, however deep."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _tell(message: str, hints: tuple[str, ...], code: int) -> int:

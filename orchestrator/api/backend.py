@@ -156,11 +156,10 @@ class Backend(Protocol):
 class Capabilities(Model):
     """What a backend can do beyond the least; all off unless said, so that a new one breaks nobody.
 
-    `max_steps`: how many solves one `lower` may get. `source_policy`: it passes `Solve.pins` on to BuildKit.
+    `source_policy`: it passes `Solve.pins` on to BuildKit.
     `emulation`: choosing it by name writes down that foreign platforms may be emulated.
     """
 
-    max_steps: int = 1
     source_policy: bool = False
     emulation: bool = False
 

@@ -96,8 +96,10 @@ def execute(
     result = summarise_run(prepared.plan, events, now=prepared.now.isoformat())
     if earlier is not None:
         result = continue_result(earlier, result)
-    _show(result, style)
-    write_result(result_file, result)
+    try:
+        _show(result, style)
+    finally:
+        write_result(result_file, result)
     print_note(f"result: {os.path.relpath(result_file) if sys.stderr.isatty() else result_file}")
     if interrupted or result.exit_code == InterruptedRunError.exit_code:
         message = "interrupted"

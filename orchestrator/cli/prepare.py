@@ -153,14 +153,14 @@ class Preparation:
             self.findings.add(found)
             self.findings.add(check_collisions(expansion.images))
             needed = needed_sources(expansion.images)
-            sources = read_sources(root, folders=needed.folders, dockerfiles=needed.dockerfiles, boundary=boundary)
+            sources = read_sources(root, needed, boundary=boundary, grants=given.grants)
             self.findings.add(check_sources(expansion.images, sources, given.grants))
         self.findings.stop()
 
     def _order(self, project: Project, expansion: Expansion, root: Path, boundary: Path, grants: Grants) -> Declared:
         images = expansion.images
         needed = needed_sources(images)
-        sources = read_sources(root, folders=needed.folders, dockerfiles=needed.dockerfiles, boundary=boundary)
+        sources = read_sources(root, needed, boundary=boundary, grants=grants)
         self.findings.texts.update({path: text for path, text in sources.dockerfiles.items() if text is not None})
         self.findings.add(check_sources(images, sources, grants))
         reader = DockerfileReader(sources.dockerfiles, self._host)

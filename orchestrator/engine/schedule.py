@@ -27,7 +27,8 @@ class Schedule:
             for need in self._missing[step.id]:
                 self._children[need].append(step.id)
         self._ready: deque[StepId] = deque(step.id for step in steps if not self._missing[step.id])
-        self._waiting: deque[SolveStep] = deque()
+        self._waiting: dict[NodeKey, deque[tuple[int, SolveStep]]] = {key: deque() for key in slots}
+        self._arrived = 0
         self._free_jobs = jobs
         self._free_slots = dict(slots)
         self._open = len(steps)
@@ -42,19 +43,19 @@ class Schedule:
         while self._ready:
             step = self._steps[self._ready.popleft()]
             if isinstance(step, SolveStep):
-                self._waiting.append(step)
+                self._arrived += 1
+                self._waiting[step.backend, step.node].append((self._arrived, step))
             else:
                 yield step
-        blocked: deque[SolveStep] = deque()
-        while self._waiting:
-            solve = self._waiting.popleft()
-            if self._free_jobs > 0 and self._free_slots[solve.backend, solve.node] > 0:
-                self._free_jobs -= 1
-                self._free_slots[solve.backend, solve.node] -= 1
-                yield solve
-            else:
-                blocked.append(solve)
-        self._waiting = blocked
+        while self._free_jobs > 0:
+            able = [key for key, queue in self._waiting.items() if queue and self._free_slots[key] > 0]
+            if not able:
+                return
+            # of several nodes the one whose first solve has waited longest
+            chosen = min(able, key=lambda key: self._waiting[key][0][0])
+            self._free_jobs -= 1
+            self._free_slots[chosen] -= 1
+            yield self._waiting[chosen].popleft()[1]
 
     def done(self, step: Step) -> None:
         """A step ended well: what waited for it alone is ready."""

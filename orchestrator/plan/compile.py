@@ -31,7 +31,7 @@ from orchestrator.plan.model import (
 from orchestrator.plan.place import ConfiguredBackend, EmulationRules, choose_backend, place_build
 from orchestrator.plan.release import ReleaseRules, planned_tags, unknown_tags
 from orchestrator.plan.steps import PlacedVariant, ReadyImage, plan_steps
-from orchestrator.plan.wire import Wirer
+from orchestrator.plan.wire import Wirer, Wiring
 
 
 class Scope(Model):
@@ -149,10 +149,11 @@ class _Compiler:
             wave = waves[image.name]
             tags, found = planned_tags(image, self._facts.tags, scope.rules, publishing=scope.destination)
             self._found += found
+            self._found += self._check_home(image, homes[image.name])
             placements = self._place(image)
-            builds += self._builds(image, placements, wave)
-            complete = all(placements.values())
             edges = tuple(self._edges.get(image.name, ()))
+            wirings = {variant.platform: self._wire(image, variant, edges, wirer) for variant in image.variants}
+            complete = all(placements.values()) and not any(wiring.found for wiring in wirings.values())
             planned.append(
                 PlannedImage(
                     name=image.name, wave=wave, action=Action.BUILD if complete else Action.BLOCKED,
@@ -160,12 +161,12 @@ class _Compiler:
                     edges=edges, version=image.version, description=image.description, test=image.test,
                 )
             )  # fmt: skip
-            variants = tuple(self._wired(image, variant, placements, edges, wirer) for variant in image.variants)
+            builds += self._builds(image, placements, wirings, wave)
             if complete:
                 ready.append(
                     ReadyImage(
                         image=image, home=homes[image.name], tags=tags,
-                        variants=tuple(variant for variant in variants if variant),
+                        variants=tuple(_placed(image, placements, wirings)),
                         parents=self._parents(image.name, homes), data_parents=self._data_parents(edges, homes),
                         selected=image.name in self._selection,
                     )
@@ -201,6 +202,17 @@ class _Compiler:
         if self._scope.destination.uses_registry and image.repository:
             return RegistryHome(repository=image.repository)
         return LayoutHome(path=f"{self._scope.layout_folder}/{image.name}")
+
+    def _check_home(self, image: Image, home: Home) -> Iterator[Diagnostic]:
+        """What is pushed needs a repository to be pushed to."""
+        if self._scope.destination.uses_registry and isinstance(home, LayoutHome):
+            yield Diagnostic(
+                code="no-registry",
+                message=f"`{image.name}` has no repository to be pushed to",
+                place=image.place("repository"),
+                subject=image.name,
+                hints=("set `registry` in `[project]`, ORCHESTRATE_REGISTRY, `--registry`, or `repository`",),
+            )
 
     def _published(self, homes: Mapping[str, Home]) -> dict[str, Reference]:
         """What stands in registries of images that are not in this plan."""
@@ -242,7 +254,11 @@ class _Compiler:
         return placements
 
     def _builds(
-        self, image: Image, placements: Mapping[Platform, PlannedPlacement | None], wave: int
+        self,
+        image: Image,
+        placements: Mapping[Platform, PlannedPlacement | None],
+        wirings: Mapping[Platform, Wiring],
+        wave: int,
     ) -> Iterator[PlatformBuild]:
         edges = self._edges.get(image.name, ())
         for platform, placement in placements.items():
@@ -257,23 +273,15 @@ class _Compiler:
                 platform=platform,
                 wave=wave,
                 needs=tuple(needs),
-                action=Action.BUILD if placement else Action.BLOCKED,
-                reasons=(_reason(placement),),
+                action=Action.BUILD if placement and not wirings[platform].found else Action.BLOCKED,
+                reasons=(_reason(placement, wirings[platform]),),
                 placement=placement,
             )
 
-    def _wired(
-        self,
-        image: Image,
-        variant: Variant,
-        placements: Mapping[Platform, PlannedPlacement | None],
-        edges: tuple[Edge, ...],
-        wirer: Wirer,
-    ) -> PlacedVariant | None:
+    def _wire(self, image: Image, variant: Variant, edges: tuple[Edge, ...], wirer: Wirer) -> Wiring:
         wiring = wirer.wire(image, variant, edges, self._reader.uses(variant))
         self._found += [finding for finding in wiring.found if finding not in self._found]
-        placement = placements[variant.platform]
-        return PlacedVariant(variant=variant, placement=placement, wiring=wiring) if placement else None
+        return wiring
 
     def _parents(self, name: str, homes: Mapping[str, Home]) -> tuple[str, ...]:
         return tuple(parent for parent in self._declared.order.parents[name] if parent in homes)
@@ -284,7 +292,18 @@ class _Compiler:
         return tuple(dict.fromkeys(parent for parent in found if parent in homes))
 
 
-def _reason(placement: PlannedPlacement | None) -> Reason:
+def _placed(
+    image: Image, placements: Mapping[Platform, PlannedPlacement | None], wirings: Mapping[Platform, Wiring]
+) -> Iterator[PlacedVariant]:
+    for variant in image.variants:
+        placement = placements[variant.platform]
+        if placement is not None:
+            yield PlacedVariant(variant=variant, placement=placement, wiring=wirings[variant.platform])
+
+
+def _reason(placement: PlannedPlacement | None, wiring: Wiring) -> Reason:
     if placement is None:
         return Reason(code="blocked", message="no node may build it")
+    if wiring.found:
+        return Reason(code="blocked", message="what it needs cannot be handed to it")
     return Reason(code="new", message="nothing built before is remembered")

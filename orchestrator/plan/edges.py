@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from orchestrator.api.solve import BuildOptions
+from orchestrator.config.nearest import Nearest
 from orchestrator.diagnostics import Diagnostic, Place, Severity, Span
 from orchestrator.dockerfile.edges import ImageUse, external_uses
 from orchestrator.dockerfile.model import Dockerfile
@@ -146,6 +147,8 @@ def find_edges(
         edges += merged.values()
     for edge in edges:
         found += _check_platforms(edge, known)
+    for image in images:
+        found += _unknown_images(image, families, known)
     return tuple(edges), tuple(found)
 
 
@@ -181,6 +184,29 @@ def _needed(image: Image, families: Mapping[str, tuple[str, ...]], known: Mappin
                     parent=parent, child=image.name, kind=EdgeKind.NEEDS, place=image.place("needs", position),
                     platforms=image.platforms,
                 )  # fmt: skip
+
+
+def _unknown_images(
+    image: Image, families: Mapping[str, tuple[str, ...]], known: Mapping[str, Image]
+) -> Iterator[Diagnostic]:
+    """Names that a template or an assignment gave and that no image has; those in files were told where they stand."""
+    nearest = Nearest(tuple(known))
+    wanted: list[tuple[str, str | int, str]] = [("needs", position, name) for position, name in enumerate(image.needs)]
+    wanted += [
+        ("contexts", context.name, context.source.image)
+        for context in (image.variants[0].contexts if image.variants else ())
+        if isinstance(context.source, ImageContext)
+    ]
+    for attribute, key, name in wanted:
+        if name in known or name in families:
+            continue
+        yield Diagnostic(
+            code="unknown-image",
+            message=f"there is no image `{name}`",
+            place=image.place(attribute, key),
+            subject=image.name,
+            hints=nearest.hints(name),
+        )
 
 
 def _declared(image: Image, variant: Variant, uses: Uses | None, known: Mapping[str, Image]) -> Iterator[Edge]:

@@ -172,13 +172,14 @@ def _source(value: str | ContextTable, scope: Scope, name: str) -> ContextSource
     return LocalContext(path=scope.path(text, "contexts", name))
 
 
-def local_paths(options: BuildOptions, contexts: tuple[DeclaredContext, ...]) -> Iterator[str]:
-    """What a build reads or writes on this machine's disk besides folders of contexts and its Dockerfile."""
-    yield from (secret.src for secret in options.secrets if secret.src)
-    yield from (path for agent in options.ssh for path in agent.paths)
-    for cache in (*options.cache_from, *options.cache_to):
-        if cache.type == "local":
-            yield from (text for key, text in cache.attributes if key in _LOCAL_CACHE_PATHS)
+def local_paths(options: BuildOptions, contexts: tuple[DeclaredContext, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The attribute and the path of what a build uses on this disk besides folders of contexts and its Dockerfile."""
+    yield from ((("secrets",), secret.src) for secret in options.secrets if secret.src)
+    yield from ((("ssh",), path) for agent in options.ssh for path in agent.paths)
+    for attribute, caches in (("cache-from", options.cache_from), ("cache-to", options.cache_to)):
+        for cache in caches:
+            if cache.type == "local":
+                yield from (((attribute,), text) for key, text in cache.attributes if key in _LOCAL_CACHE_PATHS)
     for context in contexts:
         if isinstance(context.source, RemoteContext) and context.source.value.startswith(_LAYOUT):
-            yield context.source.value.removeprefix(_LAYOUT).partition("@")[0]
+            yield ("contexts", context.name), context.source.value.removeprefix(_LAYOUT).partition("@")[0]

@@ -9,7 +9,7 @@ from orchestrator.model import Model
 from orchestrator.plan.facts import FolderState, SourceFacts
 from orchestrator.plan.grants import Grants
 from orchestrator.plan.image import Image, LocalContext, Variant
-from orchestrator.plan.options import is_remote
+from orchestrator.plan.options import is_remote, local_paths
 
 
 class NeededSources(Model):
@@ -17,18 +17,21 @@ class NeededSources(Model):
 
     folders: tuple[str, ...]
     dockerfiles: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 def needed_sources(images: tuple[Image, ...]) -> NeededSources:
     """What the probe has to look at."""
     folders: dict[str, None] = {}
     dockerfiles: dict[str, None] = {}
+    others: dict[str, None] = {}
     for image in images:
         for variant in image.variants:
             folders.update(dict.fromkeys(path for _, path in _folders(variant)))
+            others.update(dict.fromkeys(path for _, path in local_paths(variant.options, variant.contexts)))
             if _reads_dockerfile(variant):
                 dockerfiles[variant.options.dockerfile] = None
-    return NeededSources(folders=tuple(folders), dockerfiles=tuple(dockerfiles))
+    return NeededSources(folders=tuple(folders), dockerfiles=tuple(dockerfiles), others=tuple(others))
 
 
 def check_sources(images: tuple[Image, ...], facts: SourceFacts, grants: Grants) -> Iterator[Diagnostic]:
@@ -46,6 +49,10 @@ def check_sources(images: tuple[Image, ...], facts: SourceFacts, grants: Grants)
                 seen.add(path)
                 if facts.folders.get(variant.options.context) is FolderState.FOLDER:
                     yield from look.at_dockerfile()
+            for keys, path in local_paths(variant.options, variant.contexts):
+                if path in facts.outside and path not in seen:
+                    seen.add(path)
+                    yield from look.elsewhere(keys, path)
 
 
 def _folders(variant: Variant) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -74,7 +81,7 @@ class _Look:
         state = self._facts.folders[path]
         if state is FolderState.FOLDER:
             if path in self._facts.outside:
-                yield from self._leads_outside(keys, path)
+                yield from self.elsewhere(keys, path)
             return
         what = f"context `{keys[1]}`" if len(keys) > 1 else "context"
         problem = "does not exist" if state is FolderState.MISSING else "is not a folder"
@@ -90,19 +97,23 @@ class _Look:
         """A Dockerfile that is missing, or elsewhere, where its folder is not."""
         options = self._variant.options
         path = options.dockerfile
-        if self._facts.dockerfiles[path] is not None:
-            if path in self._facts.outside and options.context not in self._facts.outside:
-                yield from self._leads_outside(("dockerfile",), path)
+        if path in self._facts.outside:
+            if options.context not in self._facts.outside:
+                yield from self.elsewhere(("dockerfile",), path)
+            return
+        # one that may not be read was told when it was rendered
+        if self._facts.dockerfiles[path] is not None or not self._grants.reads(path):
             return
         yield Diagnostic(
             code="missing-dockerfile",
-            message=f"Dockerfile `{path}` of `{self._image.name}` does not exist",
+            message=f"Dockerfile `{path}` of `{self._image.name}` is not there, or is no file that can be read",
             place=self._place(("dockerfile",)),
             subject=self._image.name,
             hints=("`dockerfile` is relative to `context`",),
         )
 
-    def _leads_outside(self, keys: tuple[str, ...], path: str) -> Iterator[Diagnostic]:
+    def elsewhere(self, keys: tuple[str, ...], path: str) -> Iterator[Diagnostic]:
+        """A path that a link leads out of the repository, unless that was granted."""
         if self._grants.covers(path):
             return
         yield Diagnostic(

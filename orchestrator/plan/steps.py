@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -202,17 +202,27 @@ def _output(home: Home, step: str, image: str, run: str) -> Output:
 def _release_steps(images: tuple[ReadyImage, ...], run: str, *, replace_tags: bool) -> Iterator[Step]:
     before_gate = [stepnames.verify_id(ready.image.name) for ready in images]
     public = [ready for ready in images if ready.image.publish]
-    published = frozenset(ready.image.name for ready in public)
+    parents = _published_parents(images)
     for ready in public:
         for step in _copy_steps(ready, run):
             before_gate.append(step.id)
             yield step
     yield GateStep(id=stepnames.GATE, needs=tuple(before_gate))
-    fixed = [_promote_step(ready, published, moving=False, replace=replace_tags) for ready in public]
+    fixed = [_promote_step(ready, parents, moving=False, replace=replace_tags) for ready in public]
     yield from fixed
     yield GateStep(id=stepnames.MOVING_GATE, needs=(stepnames.GATE, *(step.id for step in fixed)))
     for ready in public:
-        yield _promote_step(ready, published, moving=True, replace=True)
+        yield _promote_step(ready, parents, moving=True, replace=True)
+
+
+def _published_parents(images: tuple[ReadyImage, ...]) -> dict[str, tuple[str, ...]]:
+    """The nearest published images that each one stands on: an unpublished one hands on its own."""
+    found: dict[str, tuple[str, ...]] = {}
+    public = {ready.image.name for ready in images if ready.image.publish}
+    for ready in images:
+        names_ = (name for parent in ready.parents for name in ((parent,) if parent in public else found[parent]))
+        found[ready.image.name] = tuple(dict.fromkeys(names_))
+    return found
 
 
 def _copy_steps(ready: ReadyImage, run: str) -> Iterator[CopyStep]:
@@ -233,13 +243,14 @@ def _copy_steps(ready: ReadyImage, run: str) -> Iterator[CopyStep]:
         )
 
 
-def _promote_step(ready: ReadyImage, published: frozenset[str], *, moving: bool, replace: bool) -> PromoteStep:
+def _promote_step(
+    ready: ReadyImage, parents: Mapping[str, tuple[str, ...]], *, moving: bool, replace: bool
+) -> PromoteStep:
     name_of = stepnames.moving_id if moving else stepnames.promote_id
-    parents = (name_of(parent) for parent in ready.parents if parent in published)
     return PromoteStep(
         id=name_of(ready.image.name),
         image=ready.image.name,
-        needs=(stepnames.MOVING_GATE if moving else stepnames.GATE, *parents),
+        needs=(stepnames.MOVING_GATE if moving else stepnames.GATE, *map(name_of, parents[ready.image.name])),
         index=stepnames.assemble_id(ready.image.name),
         moves=tuple(
             TagMove(reference=tag.reference, moving=moving, replace=replace, expected=tag.current)

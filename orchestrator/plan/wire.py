@@ -118,10 +118,10 @@ def _pin_of(key: str, value: str, uses: Uses | None) -> SourcePin | None:
 def _not_there(edge: Edge) -> Diagnostic:
     return Diagnostic(
         code="parent-missing",
-        message=f"`{edge.child}` needs `{edge.parent}`, which is not selected and has no tag in its registry",
+        message=f"`{edge.child}` needs `{edge.parent}`, which is not selected and of which no tag is known to exist",
         place=edge.place,
         subject=edge.child,
-        hints=("drop `--no-deps`, or publish the parent first",),
+        hints=("drop `--no-deps`, publish the parent first, or drop `--offline` so that its registry is asked",),
     )
 
 

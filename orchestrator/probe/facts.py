@@ -20,6 +20,7 @@ from orchestrator.plan.expand import VERSION_ANNOTATION
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.probe.git import read_git
+from orchestrator.probe.regular import read_regular
 from orchestrator.process.capture import capture
 from orchestrator.process.environment import child_environment
 from orchestrator.tags.version import (
@@ -63,10 +64,10 @@ def _read_version_file(root: Path, path: str) -> str | None:
     target = Path(os.path.realpath(root / path))
     if not target.is_relative_to(os.path.realpath(root)):
         return None
+    content = read_regular(str(target), MAX_FILE + 1)
     try:
-        with target.open("rb") as stream:
-            return stream.read(MAX_FILE + 1).decode("utf-8")
-    except (OSError, UnicodeDecodeError):
+        return None if content is None else content.decode("utf-8")
+    except UnicodeDecodeError:
         return None
 
 

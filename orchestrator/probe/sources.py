@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from orchestrator.plan.facts import FolderState, SourceFacts
+from orchestrator.plan.grants import Grants
+from orchestrator.plan.sources import NeededSources
+from orchestrator.probe.regular import read_regular
 
 MAX_DOCKERFILE: Final = 1024 * 1024
 
 
-def read_sources(root: Path, *, folders: Iterable[str], dockerfiles: Iterable[str], boundary: Path) -> SourceFacts:
-    """Look at these paths, relative to `root`. `outside` are those that a symbolic link leads out of `boundary`."""
+def read_sources(root: Path, needed: NeededSources, *, boundary: Path, grants: Grants) -> SourceFacts:
+    """Look at these paths, relative to `root`. `outside` are those that a symbolic link leads out of `boundary`.
+
+    A Dockerfile that is outside is read only where that was granted: what it says would be shown.
+    """
     links = _Links(os.path.realpath(boundary))
     base = str(root)
     states: dict[str, FolderState] = {}
     texts: dict[str, str | None] = {}
     outside: set[str] = set()
-    for folder in dict.fromkeys(folders):
+    for folder in needed.folders:
         path = os.path.normpath(os.path.join(base, folder))  # noqa: PTH118 (10,000 of them: a `Path` costs more)
         states[folder] = _folder_state(path)
         if states[folder] is FolderState.FOLDER and links.leave(path):
             outside.add(folder)
-    for dockerfile in dict.fromkeys(dockerfiles):
+    for dockerfile in needed.dockerfiles:
         path = os.path.normpath(os.path.join(base, dockerfile))  # noqa: PTH118 (as above)
-        texts[dockerfile] = _read_text(path)
-        if texts[dockerfile] is not None and links.leave(path):
+        leads_out = links.leave(path)
+        may_read = grants.reads(dockerfile) and (not leads_out or grants.covers(dockerfile))
+        texts[dockerfile] = _read_text(path) if may_read else None
+        if leads_out:
             outside.add(dockerfile)
+    for other in needed.others:
+        if links.leave(os.path.normpath(os.path.join(base, other))):  # noqa: PTH118 (as above)
+            outside.add(other)
     return SourceFacts(folders=states, dockerfiles=texts, outside=frozenset(outside))
 
 
@@ -64,12 +74,5 @@ def _folder_state(path: str) -> FolderState:
 
 
 def _read_text(path: str) -> str | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read(MAX_DOCKERFILE + 1).decode("utf-8", "replace")
+    content = read_regular(path, MAX_DOCKERFILE + 1)
+    return None if content is None else content.decode("utf-8", "replace")

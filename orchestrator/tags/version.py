@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
+import tomli
 
 from orchestrator.model import Model
 from orchestrator.tags.errors import Absent, TemplateError
@@ -160,7 +160,7 @@ def _from_file(rule: VersionRule, content: str | None) -> Version | Absent:
 def _find_key(rule: VersionRule, content: str) -> str | Absent:
     """A dotted key of a TOML or JSON file."""
     try:
-        node: object = json.loads(content) if rule.argument.endswith(".json") else tomllib.loads(content)
+        node: object = json.loads(content) if rule.argument.endswith(".json") else tomli.loads(content)
     except (ValueError, RecursionError) as error:
         kind = "JSON" if rule.argument.endswith(".json") else "TOML"
         reason = f"`{rule.argument}` cannot be read as {kind}: {str(error)[:200]}"

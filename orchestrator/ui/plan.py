@@ -14,6 +14,7 @@ from orchestrator.plan.document import SummaryDocument, summarise
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.model import Action, Destination, Plan, PlannedImage, PlannedTag, PlatformBuild, SolveStep
+from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count
 
 _COMMANDS = {
@@ -53,7 +54,7 @@ def render_plan(plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...
             lines += ["", f"wave {wave}"]
         lines += _image_lines(image, builds.get(image.name, []), width, plan.destination)
     lines += ["", *_public_lines(plan), _summary_line(plan, summary)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escaped, lines)) + "\n"
 
 
 def _counts(summary: SummaryDocument) -> str:
@@ -71,10 +72,18 @@ def render_invocations(plan: Plan, lowered: Lowered) -> str:
         if step.id in lowered.refusals:
             lines.append(f"    refused: {lowered.refusals[step.id].message}")
         for child in lowered.invocations.get(step.id, ()):
-            variables = [f"{name}={shlex.quote(render_word(word))}" for name, word in child.environment]
-            words = [shlex.quote(render_word(word)) for word in child.argv]
+            variables = [f"{name}={_quote(render_word(word))}" for name, word in child.environment]
+            words = [_quote(render_word(word)) for word in child.argv]
             lines.append("    " + " ".join((*variables, *words)))
     return "\n".join(lines) + "\n"
+
+
+def _quote(word: str) -> str:
+    """A word as a shell takes it; with control characters in it as `$'…'`, so that none reaches a terminal."""
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in plain) + "'"
 
 
 def _image_lines(

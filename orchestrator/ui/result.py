@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.engine.summary import ImageResult, RunResult, StepFailure
+from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count, duration, printable, table
 
 
@@ -12,10 +13,10 @@ def render_result_table(result: RunResult) -> str:
     """Image, platform, state, time and whole digest; an image's own line has the digest of its index."""
     rows = [("IMAGE", "PLATFORM", "STATE", "TIME", "DIGEST")]
     for image in result.images:
-        rows.append((image.name, "index", image.state, "", image.digest or ""))
+        rows.append((escaped(image.name), "index", escaped(image.state), "", escaped(image.digest or "")))
         for build in image.platforms:
             time = duration(build.seconds) if build.seconds is not None else ""
-            rows.append(("", build.platform, build.state, time, build.digest or ""))
+            rows.append(("", escaped(build.platform), escaped(build.state), time, escaped(build.digest or "")))
     lines = table(rows)
     tags = [tag for image in result.images for tag in image.tags]
     put = sum(tag.put for tag in tags)

@@ -6,7 +6,10 @@ import os
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Literal, TextIO
+
+from orchestrator.errors import disk_error
 
 Colour = Literal["never", "always"]
 
@@ -14,9 +17,9 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 
 
-def colour_for(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Colour:
+def colour_for(stream: TextIO | None, environment: Mapping[str, str] = os.environ) -> Colour:
     """Whether this stream gets colours: a terminal, unless NO_COLOR or a dumb terminal says otherwise."""
-    if environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
+    if stream is None or environment.get("NO_COLOR") or environment.get("TERM") == "dumb":
         return "never"
     if environment.get("FORCE_COLOR"):
         return "always"
@@ -24,19 +27,30 @@ def colour_for(stream: TextIO, environment: Mapping[str, str] = os.environ) -> C
 
 
 def print_result(text: str) -> None:
-    """Write a result to stdout; a reader that stopped reading is no error of ours."""
+    """Write a result to stdout; a reader that stopped reading, or none at all, is no error of ours.
+
+    Raises:
+        UsageError: it cannot be written, as on a full disk.
+    """
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # what is still buffered would be tried again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise disk_error(error) from error
 
 
 def print_note(text: str) -> None:
-    """Write something that is no result to stderr."""
-    sys.stderr.write(text if text.endswith("\n") else text + "\n")
-    sys.stderr.flush()
+    """Write something that is no result to stderr, where anybody listens."""
+    if sys.stderr is None:
+        return
+    with suppress(OSError):
+        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.flush()
 
 
 def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> list[str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import UNSET
 
+from orchestrator.config.credentials import looks_like_credential
 from orchestrator.config.findings import Findings, quote
 from orchestrator.config.scan import Keys
 from orchestrator.config.schema import VersionTable
@@ -27,6 +28,10 @@ def check_version(version: VersionTable, findings: Findings, keys: Keys) -> None
         close = findings.nearest(kind, ("env", "file") if ":" in source else ("git-tag",))
         message = f"unknown source of versions {quote(source)}: expected {_KINDS}"
         findings("illegal-value", message, findings.value(*keys, "from"), close or "a version itself goes into `value`")
+    kind, _, name = ("" if source is UNSET else source).partition(":")
+    if kind == "env" and looks_like_credential(name):
+        message = f"the variable {quote(name)} looks like a credential, and versions are shown to everybody"
+        findings("secret-in-version", message, findings.value(*keys, "from"), "name a variable that holds a version")
     for key, value in (("match", version.match), ("fallback", version.fallback)):
         if literal and value is not UNSET:
             findings(
