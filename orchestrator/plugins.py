@@ -18,6 +18,7 @@ from orchestrator.model import Model, Table
 from orchestrator.plan.place import ConfiguredBackend
 
 GROUP = "orchestrator"
+_OWN = "orchestrate-builds"
 
 
 class PluginError(UsageError):
@@ -81,7 +82,7 @@ def find_backends() -> Found:
     manager.add_hookspecs(hookspecs)
     registry = _Registry()
     broken: list[BrokenPlugin] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    for entry in sorted(entry_points(group=GROUP), key=_precedence):
         registry.plugin = entry.name
         try:
             plugin = entry.load()
@@ -139,6 +140,11 @@ def configure(spec: BackendSpec, table: object | None) -> ConfiguredBackend:
 def _plugin_failed(spec: BackendSpec, what: str, error: Exception) -> PluginError:
     message = f"backend `{spec.name}` failed to {what}: {error!r}"
     return PluginError(message, hints=("report this to the authors of the backend",))
+
+
+def _precedence(entry: EntryPoint) -> tuple[bool, str]:
+    """Ours first, so that nobody's plugin takes the name of a backend that ships; then by name."""
+    return _distribution(entry) != _OWN, entry.name
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -94,6 +94,9 @@ class Preparation:
             UsageError: there is no `builds.toml`.
         """
         path = self._options.file or find_build_file(Path.cwd())
+        if not os.path.lexists(path):
+            message = f"there is no file `{path}`"
+            raise UsageError(message, hints=("`--file` is relative to the folder that you are in",))
         project, found, texts = read_project(path)
         self.findings.texts.update(texts)
         self.findings.add(found)
@@ -201,7 +204,7 @@ class Preparation:
             selection=selection,
             with_parents=not options.no_deps,
             platforms=parse_platform_options(options.platforms),
-            layout_folder=options.oci.rstrip("/") if options.oci else ".orchestrate/oci",
+            layout_folder=layout_folder(loaded.root, options.oci) if options.oci else ".orchestrate/oci",
             backend=backend,
             backend_by_name=by_name,
             rules=ReleaseRules(
@@ -225,17 +228,23 @@ class Preparation:
 
     def _registry(self, project: Project) -> str | None:
         """`{{ registry }}`: command line over environment over file."""
-        written = project.root.project.registry or None
-        chosen = self._options.registry or self._environment.get(REGISTRY) or written
+        file = project.files[0].path
+        given = (
+            ("`--registry`", self._options.registry, None),
+            (f"`{REGISTRY}`", self._environment.get(REGISTRY), None),
+            ("`registry`", project.root.project.registry or None, KeyPlace(file=file, keys=("project", "registry"))),
+        )
+        source, chosen, place = next((one for one in given if one[1]), ("", None, None))
         if chosen is None:
             return None
         chosen = chosen.rstrip("/")
         try:
-            parse_repository(f"{chosen}/image" if "/" in chosen or "." in chosen or ":" in chosen else chosen + "/a/b")
+            parse_repository(f"{chosen}/x")
         except ValueError as error:
-            place = KeyPlace(file=project.files[0].path, keys=("project", "registry"))
+            reason = str(error).replace(f"{chosen}/x", chosen).removesuffix(f" in `{chosen}`")
+            message = f"{source} `{chosen}`: {reason}"
             hints = ("write it like `ghcr.io/acme`: a host, and what all repositories begin with",)
-            self.findings.add((Diagnostic(code="registry", message=f"`{chosen}`: {error}", place=place, hints=hints),))
+            self.findings.add((Diagnostic(code="registry", message=message, place=place, hints=hints),))
         return chosen
 
     def _tags(self, loaded: Loaded, images: tuple[Image, ...], destination: Destination) -> dict[str, TagState]:
@@ -265,6 +274,20 @@ def find_root(options: ProjectOptions) -> Path:
     return Path(os.path.realpath((options.file or find_build_file(Path.cwd())).parent))
 
 
+def layout_folder(root: Path, asked: str) -> str:
+    """The folder of `--oci`, which the user says from where they stand; relative to the root where it is below it.
+
+    Raises:
+        UsageError: buildx could not tell its path from what follows it.
+    """
+    path = str(Path(asked).resolve())
+    folder = os.path.relpath(path, root) if Path(path).is_relative_to(root) else path
+    if any(mark in folder for mark in ":@,"):
+        message = f"`--oci {asked}`: buildx takes `:`, `@` and `,` in the path of a layout for its own"
+        raise UsageError(message, hints=("choose a folder without them",))
+    return folder
+
+
 def destination_of(options: PlanOptions, *, unless_said: Destination) -> Destination:
     """How far the results go."""
     if options.push:
@@ -284,8 +307,11 @@ def _boundary(root: Path) -> Path:
 def _check_selection(images: tuple[Image, ...], scope: Scope) -> None:
     if not images:
         platforms = ", ".join(f"`{platform}`" for platform in scope.platforms)
-        message = f"no selected image is built for {platforms}" if platforms else "there is no image to build"
-        raise UsageError(message, hints=("`orchestrate graph` lists the images", "declare one: `[images.NAME]`"))
+        if platforms:
+            message = f"no selected image is built for {platforms}"
+            raise UsageError(message, hints=("`orchestrate plan` shows the platforms of each image",))
+        message = "there is no image to build"
+        raise UsageError(message, hints=("declare one: `[images.NAME]`",))
     if scope.platforms and scope.destination is Destination.PUSH:
         message = "`--platform` builds a part of each index, and a part is never published"
         raise PlanBlockedError(message, hints=("use `--stage` or `--oci DIR`, or leave `--platform` out",))

@@ -11,7 +11,7 @@ from orchestrator.cli.findings import Findings
 from orchestrator.cli.prepare import Prepared
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.errors import PlanBlockedError, RegistryError, UsageError
-from orchestrator.plan.model import Destination, SolveStep
+from orchestrator.plan.model import Destination, LayoutHome, SolveStep
 from orchestrator.ui.text import count
 
 
@@ -36,6 +36,7 @@ def check_runnable(prepared: Prepared, findings: Findings, environment: Mapping[
         findings.add(missing)
         message = f"nothing was done: {count(len(missing), 'secret')} missing"
         raise UsageError(message, report=findings.render())
+    check_layouts(prepared)
     silent = [node for nodes in prepared.nodes.values() for node in nodes if node.provisional]
     if silent:
         message = f"nothing was done: node `{silent[0].name}` does not answer: {silent[0].summary}"
@@ -55,6 +56,22 @@ def check_blocked(prepared: Prepared, findings: Findings) -> None:
     if unknown and prepared.plan.destination is Destination.PUSH:
         message = "nothing was done: a registry does not answer"
         raise RegistryError(message, report=findings.render())
+
+
+def check_layouts(prepared: Prepared) -> None:
+    """A layout is written into an empty folder, or into one that is a layout already.
+
+    Raises:
+        PlanBlockedError: something else stands there.
+    """
+    homes = (step.home for step in prepared.plan.steps if isinstance(step, SolveStep))
+    for path in sorted({home.path for home in homes if isinstance(home, LayoutHome)}):
+        folder = prepared.loaded.root / path
+        if not folder.exists() or (folder / "oci-layout").is_file():
+            continue
+        if not folder.is_dir() or any(folder.iterdir()):
+            message = f"nothing was done: `{path}` holds something else than an OCI layout"
+            raise PlanBlockedError(message, hints=("choose another folder with `--oci DIR`",))
 
 
 def missing_secrets(solve: Solve, environment: Mapping[str, str], root: Path) -> Iterator[Diagnostic]:

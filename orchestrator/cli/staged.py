@@ -43,6 +43,9 @@ def read_staged(path: Path) -> RunResult:
     if result.destination not in {"stage", "push"}:
         message = f"`{path}` is of a run that left nothing in a registry (`{result.destination}`)"
         raise PlanBlockedError(message, hints=("run `orchestrate build --stage` first",))
+    if not result.images:
+        message = f"`{path}` is of a run of no image"
+        raise PlanBlockedError(message, hints=_AGAIN)
     unfinished = [image.name for image in result.images if image.digest is None]
     if unfinished:
         message = f"`{path}` is of a run in which `{unfinished[0]}` was not verified"
@@ -99,6 +102,12 @@ def check_unchanged(result: RunResult, plan: Plan) -> None:
     }
     if planned == staged and result.run == plan.run:
         return
+    parts = {image.name: {build.platform for build in image.platforms} for image in result.images}
+    for image in plan.images:
+        missing = {str(platform) for platform in image.platforms} - parts.get(image.name, set())
+        if missing:
+            message = f"`{image.name}` was staged without {', '.join(f'`{name}`' for name in sorted(missing))}"
+            raise PlanBlockedError(message, hints=("run `orchestrate build --stage` without `--platform`",))
     name = next((name for name, tags in planned.items() if name in staged and tags != staged[name]), None)
     if name is None:
         reason = f"what is declared now (run {plan.run}) is not what was staged (run {result.run})"

@@ -49,7 +49,7 @@ def choose_backend(
         message=f"backend `{name}` is not there",
         place=image.place("backend"),
         subject=image.name,
-        hints=(f"known backends: {', '.join(f'`{known}`' for known in sorted(backends))}",),
+        hints=("`[backends]` and the installed plugins say which there are",),
     )
 
 

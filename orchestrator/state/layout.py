@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 OWNER: Final = "dev.orchestrate.image"
 """The annotation of an entry of index.json that says for which image we wrote it."""
 
+_HEX: Final = re.compile("[0-9a-f]{64}")
 _VERSION: Final = b'{"imageLayoutVersion":"1.0.0"}'
 _CHUNK: Final = 1024 * 1024
 _BLOBS: Final = ("blobs", "sha256")
@@ -172,10 +174,10 @@ class OciLayout:
         return found
 
     def _remove_all_but(self, names: set[str]) -> None:
-        """Remove blobs; what is still being written has a name that is no digest, and stays."""
+        """Remove blobs; what has a name that is no digest is being written, or somebody else's, and stays."""
         with self._writing() as blobs, os.scandir(blobs) as entries:
             for name in [entry.name for entry in entries]:
-                if name not in names and not name.startswith("."):
+                if name not in names and _HEX.fullmatch(name):
                     os.unlink(name, dir_fd=blobs)
 
     def _find_tag(self, tag: str) -> Digest | None:

@@ -15,6 +15,7 @@ from orchestrator.errors import PlanBlockedError, disk_error
 
 NAME: Final = ".orchestrate"
 _LOCK: Final = "lock"
+_RUN: Final = "run-"
 
 
 @contextmanager
@@ -36,7 +37,9 @@ def open_run(root: Path) -> Iterator[Path]:
         raise disk_error(error) from error
     try:
         _take(lock, workspace)
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=workspace))
+        for left in workspace.glob(f"{_RUN}*"):  # by a run that was killed: who has the lock is alone here
+            shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=_RUN, dir=workspace))
         try:
             yield folder
         finally:

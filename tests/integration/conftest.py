@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -70,11 +73,25 @@ def make_workspace(lab: Lab, tmp_path_factory: pytest.TempPathFactory, base: str
 
 def processes(mark: str) -> list[str]:
     """The command lines of processes that tests with this mark started, directly or not, and that still run."""
+    return [command for _, command in _marked(mark)]
+
+
+def end_processes(mark: str) -> None:
+    """Kill them and wait until they are gone."""
+    for pid, _ in _marked(mark):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 60
+    while processes(mark) and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def _marked(mark: str) -> list[tuple[int, str]]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
+                found.append((int(folder.name), (folder / "cmdline").read_text().replace("\0", " ")))
     return found
 
 

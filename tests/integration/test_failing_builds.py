@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MakeWorkspace, processes
+from tests.integration.conftest import MakeWorkspace, end_processes, processes
 from tests.integration.registries import Registries
 from tests.integration.workspace import MARK, Workspace
 
@@ -217,6 +217,36 @@ def test_an_impatient_second_ctrl_c_ends_what_does_not_want_to_end(
     assert 130 == process.returncode, stderr
     assert "error: interrupted" in stderr
     assert [] == processes(workspace.environ[MARK])
+    assert [] == workspace.left_behind()
+
+
+def test_a_run_excludes_another_in_the_same_repository(make_stuck: Callable[[str], Workspace]) -> None:
+    """The second one stops at once with exit 3 and says who is at work; the first does not notice."""
+    word = f"w{uuid.uuid4().hex}"
+    workspace = make_stuck(word)
+    process = stuck(workspace, word)
+    refused = workspace.run("build", "--oci=out", "good")
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert 3 == refused.exit_code, refused.output
+    assert f"another run is at work in `{workspace.root}/.orchestrate`, process {process.pid}" in refused.stderr
+    assert 130 == process.returncode
+
+
+def test_what_a_killed_run_left_goes_with_the_next(make_stuck: Callable[[str], Workspace]) -> None:
+    """Nothing of ours runs after SIGKILL, so its folder stays; the next run takes it away."""
+    word = f"w{uuid.uuid4().hex}"
+    workspace = make_stuck(word)
+    process = stuck(workspace, word)
+    process.kill()
+    process.communicate(timeout=60)
+    end_processes(workspace.environ[MARK])
+    assert workspace.left_behind()
+
+    workspace.succeed("build", "--oci=out", "good")
+
     assert [] == workspace.left_behind()
 
 

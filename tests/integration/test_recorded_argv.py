@@ -68,7 +68,6 @@ class Recorded:
         self.digests |= {
             build.id: str(build.digest) for image in workspace.result().images for build in image.platforms
         }
-        self.root = workspace.root
 
     def planned(self) -> list[list[str]]:
         """The argv of every planned build."""
@@ -87,7 +86,7 @@ class Recorded:
             return re.escape(self.digests[name])
         if kind == "builder":
             return "default"
-        return re.escape(f"{self.root}/.orchestrate/run-") + r"[^/]+/[^/]+/\d+-\d+/" + re.escape(name)
+        return re.escape(".orchestrate/run-") + r"[^/]+/[^/]+/\d+-\d+/" + re.escape(name)
 
     def matches(self, planned: list[str], recorded: list[str]) -> bool:
         """Whether a recorded argv is this planned one."""

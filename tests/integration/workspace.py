@@ -127,7 +127,7 @@ class Workspace:
 
     def left_behind(self) -> list[str]:
         """Whatever runs should have taken away with them."""
-        kept = {".gitignore", "oci", "result.json"}
+        kept = {".gitignore", "lock", "oci", "result.json"}
         own = self.root / ".orchestrate"
         left = [path for path in own.iterdir() if path.name not in kept] if own.exists() else []
         return sorted(str(path.relative_to(self.folder)) for path in [*left, *(self.folder / "tmp").iterdir()])

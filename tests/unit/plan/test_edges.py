@@ -302,10 +302,14 @@ def test_edges_of_images_in_another_order_are_the_same() -> None:
 
 
 def test_unknown_parents_make_no_edge() -> None:
-    """They are told elsewhere, at their names."""
+    """They are told at their names, whoever wrote these: a template or an assignment may have."""
     expansion, _ = expand_text(HEAD + '[images.a]\nneeds = ["x"]\ncontexts = { y = "image:y" }\n')
     found = wire_text(HEAD + "[images.a]\n")
-    assert ((), ()) == find_edges(expansion.images, found.reader(), {})
+    edges, told = find_edges(expansion.images, found.reader(), {})
+    assert () == edges
+    assert [("unknown-image", "there is no image `x`"), ("unknown-image", "there is no image `y`")] == [
+        (finding.code, finding.message) for finding in told
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.process.capture import ToolMissingError, capture
-from orchestrator.process.group import group_alive
 from orchestrator.process.ended import Ended
+from orchestrator.process.group import group_alive
 from orchestrator.process.stream import Stream, stream
 
 _ENVIRONMENT = {"PATH": os.environ["PATH"]}
