@@ -34,5 +34,6 @@ bench: setup
 	@$(PYTHON) -m bench $(ARGS)
 
 docs: setup
+	@$(PYTHON) docs/generate.py
 	@$(PYTHON) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo 'docs/_build/html/index.html'

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 DIGEST: Final = digest_bytes(b"the index that a solve gave")
 SECRET: Final = "this-is-the-value-of-a-secret"  # noqa: S105 (it is what is looked for)
-VARIABLE: Final = "ORCHESTRATE_CONFORMANCE_SECRET"
+VARIABLE: Final = "CONFORMANCE_SECRET"
 PLATFORMS: Final = tuple(parse_platform(f"linux/{name}") for name in KNOWN_ARCHITECTURES if name != "wasm")
 HOST: Final = parse_platform("linux/amd64")
 HOSTILE_LINES: Final = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.conftest import MakeWorkspace
-from tests.integration.gatekeeper import Gatekeeper, Verdict, once_public_tag
+from tests.integration.gatekeeper import PUBLIC_TAG, Gatekeeper, Verdict, once_public_tag
 from tests.integration.registries import Registries
 from tests.integration.workspace import Workspace
 from tests.lab import Lab, Registry
@@ -148,6 +148,21 @@ def test_a_lost_answer_alone_is_no_failure(
     workspace.succeed("build", "--push")
 
     assert {"parent": ALL, "child": ALL} == standing(workspace, registries)
+
+
+def test_tags_are_put_parents_first_and_moving_ones_last(workspace: Workspace, gatekeeper: Gatekeeper) -> None:
+    """As the registry sees it: all fixed tags, then all moving ones, and a parent's always before its child's."""
+    workspace.succeed("build", "--push")
+    put = [request.split("/")[-3:] for request in gatekeeper.requests if PUBLIC_TAG.fullmatch(request)]
+
+    assert [
+        ("parent", "1.2.3"),
+        ("parent", "1.2.3-again"),
+        ("child", "1.2.3"),
+        ("child", "1.2.3-again"),
+        ("parent", "latest"),
+        ("child", "latest"),
+    ] == [(image, tag) for image, _, tag in put]
 
 
 def test_a_registry_that_is_down_stops_before_anything_is_built(workspace: Workspace, registry: Registry) -> None:

@@ -128,9 +128,15 @@ class Wired(Model):
         return [(edge.parent, edge.child, edge.kind.value) for edge in self.edges]
 
 
-def wire_text(text: str, dockerfiles: Mapping[str, str] | None = None, *, host: Platform = AMD64) -> Wired:
+def wire_text(
+    text: str,
+    dockerfiles: Mapping[str, str] | None = None,
+    *,
+    host: Platform = AMD64,
+    registry: str = "r.example/acme",
+) -> Wired:
     """The images and edges of a file; `dockerfiles` by context, `FROM scratch` where there is none."""
-    expansion, found = expand_text(text)
+    expansion, found = expand_text(text, registry=registry)
     assert found == ()
     contexts = {variant.options.context for image in expansion.images for variant in image.variants}
     given = dockerfiles or {}
@@ -158,13 +164,15 @@ class Asked(Model):
     tags: Mapping[str, TagState] = {}
     backend: ConfiguredBackend = QEMU
     host: Platform = AMD64
+    registry: str = "r.example/acme"
 
 
 def compile_text(text: str, dockerfiles: Mapping[str, str] | None = None, asked: Asked | None = None) -> Plan:
     """The plan of a file."""
-    wired = wire_text(text, dockerfiles)
+    asked = asked or Asked()
+    wired = wire_text(text, dockerfiles, registry=asked.registry)
     assert wired.found == ()
-    return compile_wired(wired, read_project(text), asked or Asked())
+    return compile_wired(wired, read_project(text), asked)
 
 
 def compile_wired(wired: Wired, project: Project, asked: Asked) -> Plan:
