@@ -59,7 +59,8 @@ IMPURE_MODULES = frozenset(
     {"os", "io", "time", "random", "secrets", "uuid", "tempfile", "shutil", "pathlib", "glob", "subprocess", "socket",
      "threading", "asyncio", "logging", "signal", "select", "fcntl", "platform", "getpass", "locale", "urllib.request"}
 )  # fmt: skip
-PURE_EXCEPTIONS = {"oci.checked": frozenset({"io"})}  # a stream that proves what is read through it
+# streams that prove or unpack what is read through them, without a file of their own
+PURE_EXCEPTIONS = {"oci.checked": frozenset({"io"}), "oci.unpack": frozenset({"io"})}
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 
 

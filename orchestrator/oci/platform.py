@@ -36,12 +36,17 @@ class Platform(Model, order=True):
     variant: str = ""
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+        return _spell(self.os, self.architecture, self.variant)
 
     @property
     def slug(self) -> str:
         """The platform as part of a tag or a file name: `linux-arm-v7`."""
         return str(self).replace("/", "-")
+
+
+@lru_cache(maxsize=1024)
+def _spell(system: str, architecture: str, variant: str) -> str:
+    return "/".join(part for part in (system, architecture, variant) if part)
 
 
 @lru_cache(maxsize=1024)

@@ -49,9 +49,19 @@ class DockerfileReader:
         self._host = host
         self._parsed: dict[str, Dockerfile | None] = {}
         self._uses: dict[tuple[object, ...], Uses | None] = {}
+        self._known: dict[tuple[int, Platform], Uses | None] = {}
+        self._alive: list[BuildOptions] = []
 
     def uses(self, variant: Variant) -> Uses | None:
         """What this variant takes from outside; None where its Dockerfile cannot be read here."""
+        # asked for by several parts of a plan: the same options are the same object, which hashes at once
+        known = (id(variant.options), variant.platform)
+        if known not in self._known:
+            self._known[known] = self._find(variant)
+            self._alive.append(variant.options)
+        return self._known[known]
+
+    def _find(self, variant: Variant) -> Uses | None:
         options = variant.options
         file, text = self._source(options)
         if text is None:
@@ -147,8 +157,9 @@ def find_edges(
         edges += merged.values()
     for edge in edges:
         found += _check_platforms(edge, known)
+    nearest = Nearest(tuple(known))
     for image in images:
-        found += _unknown_images(image, families, known)
+        found += _unknown_images(image, families, known, nearest)
     return tuple(edges), tuple(found)
 
 
@@ -187,10 +198,9 @@ def _needed(image: Image, families: Mapping[str, tuple[str, ...]], known: Mappin
 
 
 def _unknown_images(
-    image: Image, families: Mapping[str, tuple[str, ...]], known: Mapping[str, Image]
+    image: Image, families: Mapping[str, tuple[str, ...]], known: Mapping[str, Image], nearest: Nearest
 ) -> Iterator[Diagnostic]:
     """Names that a template or an assignment gave and that no image has; those in files were told where they stand."""
-    nearest = Nearest(tuple(known))
     wanted: list[tuple[str, str | int, str]] = [("needs", position, name) for position, name in enumerate(image.needs)]
     wanted += [
         ("contexts", context.name, context.source.image)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from msgspec import UNSET, Struct, structs
+import msgspec
+from msgspec import UNSET, structs
 
 from orchestrator.config.assign import Assignment
 from orchestrator.config.duration import parse_duration
 from orchestrator.config.layers import Effective, effective, folder_of, on_platform, place_of
 from orchestrator.config.project import DeclaredImage, Project
-from orchestrator.config.schema import ImageTable, Scalar
+from orchestrator.config.schema import BuildTable, ImageTable, Scalar
 from orchestrator.diagnostics import Diagnostic, KeyPlace
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform, parse_platform
@@ -232,19 +233,9 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= 128 and all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-_" for letter in text)  # noqa: PLR2004
 
 
-def _mentions_platform(value: object) -> bool:
+def _mentions_platform(build: BuildTable) -> bool:
     """Whether a template in it may use `platform`; a false alarm costs a little time, nothing else."""
-    match value:
-        case str():
-            return "platform" in value
-        case dict():
-            return any(map(_mentions_platform, value.values()))
-        case list() | tuple():
-            return any(map(_mentions_platform, value))
-        case Struct():
-            return any(_mentions_platform(getattr(value, field)) for field in value.__struct_fields__)
-        case _:
-            return False
+    return b"platform" in msgspec.json.encode(build)
 
 
 def _annotations(table: ImageTable, scope: Scope, version: str | None) -> tuple[tuple[str, str], ...]:

@@ -83,7 +83,7 @@ def _quote(word: str) -> str:
     if word.isprintable():
         return shlex.quote(word)
     plain = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in plain) + "'"
+    return "$'" + "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in plain) + "'"
 
 
 def _image_lines(
@@ -115,7 +115,8 @@ def _place(build: PlatformBuild) -> str:
 
 def _edge(edge: Edge) -> str:
     place = f" {edge.place.file}:{edge.place.line}" if isinstance(edge.place, Span) else ""
-    platform = f" of {edge.platform}" if edge.platform else ""
+    other = edge.platform or edge.asked
+    platform = f" of {other}" if other else ""
     return f"{edge.parent}{platform} ({edge.kind.value}{place})"
 
 

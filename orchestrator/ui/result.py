@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.engine.summary import ImageResult, RunResult, StepFailure
+from orchestrator.engine.summary import RunResult, StepFailure
 from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count, duration, printable, table
 
@@ -47,8 +47,3 @@ def _failure(failure: StepFailure) -> Iterator[str]:
     yield f"failed: {failure.step}: {printable(failure.message)}"
     yield from (f"  | {printable(line)}" for line in failure.lines)
     yield from (f"hint: {hint}" for hint in failure.hints)
-
-
-def where(image: ImageResult) -> str:
-    """Where the image can be had: `repository@digest`, or the folder of its layout."""
-    return image.home if image.home.startswith("oci:") or not image.digest else f"{image.home}@{image.digest}"

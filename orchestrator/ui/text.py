@@ -65,13 +65,14 @@ def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> list[str]:
 
 def duration(seconds: float) -> str:
     """`0.4s`, `12s`, `3m05s`, `1h02m`."""
-    if seconds < 10:  # noqa: PLR2004 (below ten seconds tenths matter)
+    if round(seconds, 1) < 10:  # noqa: PLR2004 (below ten seconds tenths matter)
         return f"{seconds:.1f}s"
-    if seconds < _MINUTE:
-        return f"{seconds:.0f}s"
-    if seconds < _HOUR:
-        return f"{int(seconds) // _MINUTE}m{int(seconds) % _MINUTE:02d}s"
-    return f"{int(seconds) // _HOUR}h{int(seconds) % _HOUR // _MINUTE:02d}m"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole}s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m{whole % _MINUTE:02d}s"
+    return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
 
 
 def count(number: int, noun: str) -> str:

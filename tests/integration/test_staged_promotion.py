@@ -163,7 +163,7 @@ def test_what_changed_since_staging_is_not_promoted(staged: Workspace, registrie
         refused[change] = staged.run("promote")
 
     assert dict.fromkeys(CHANGES, 3) == {change: ran.exit_code for change, ran in refused.items()}
-    assert [] == [ran.stderr for ran in refused.values() if not {"staged", "hint:"} <= set(ran.stderr.split())]
+    assert [] == [ran.stderr for ran in refused.values() if "staged" not in ran.stderr or "hint: " not in ran.stderr]
     assert f"`{staged.registry}/api:another`" in refused["tags"].stderr
     assert [] == registries.public(f"{staged.registry}/api") + registries.public(f"{staged.registry}/elsewhere")
 

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from orchestrator.engine.summary import BuildResult, ImageResult, RunResult, StepFailure, TagResult
+from orchestrator.oci.digest import digest_bytes
+from orchestrator.ui.result import render_failures, render_result_table
+
+DIGEST = digest_bytes(b"index")
+
+
+def build(platform: str, state: str, seconds: float | None = None, digest: str | None = None) -> BuildResult:
+    """A platform build."""
+    return BuildResult(
+        id=f"x@{platform}", platform=platform, state=state, seconds=seconds, digest=digest, node="n", mode="native"
+    )  # fmt: skip
+
+
+def image(
+    name: str, state: str, *builds: BuildResult, put: tuple[bool, ...] = (), digest: str | None = None
+) -> ImageResult:
+    """An image."""
+    tags = tuple(
+        TagResult(ref=f"r/{name}:{number}", moving=False, put=one, previous=None) for number, one in enumerate(put)
+    )
+    return ImageResult(name=name, state=state, digest=digest, home=f"r/{name}", platforms=builds, tags=tags)
+
+
+def result(
+    *images: ImageResult, destination: str = "push", exit_code: int = 0, failures: tuple[StepFailure, ...] = ()
+) -> RunResult:
+    """A run of 75 seconds."""
+    return RunResult(
+        format_version="1.0", project="p", run="r", destination=destination, now="x", exit_code=exit_code,
+        started=1000.0, finished=1075.0, images=images, failures=failures,
+    )  # fmt: skip
+
+
+def test_the_table_of_a_release() -> None:
+    """Image, platform, state, time, and whole digests: they are what one pastes."""
+    released = image(
+        "api", "released", build("linux/amd64", "built", 3.25, DIGEST), build("linux/arm64", "built", 61, DIGEST),
+        put=(True, True), digest=DIGEST,
+    )  # fmt: skip
+    failed = image("worker", "failed", build("linux/amd64", "failed", 12.0))
+    assert (
+        render_result_table(result(released, failed))
+        == f"""\
+IMAGE   PLATFORM     STATE     TIME   DIGEST
+api     index        released         {DIGEST}
+        linux/amd64  built     3.2s   {DIGEST}
+        linux/arm64  built     1m01s  {DIGEST}
+worker  index        failed
+        linux/amd64  failed    12s
+
+1 of 2 images verified; 2 of 2 tags put in 1m15s
+"""
+    )
+
+
+def test_a_build_on_this_machine_says_nothing_of_tags() -> None:
+    """They are not its business."""
+    text = render_result_table(result(image("a", "verified", digest=DIGEST), destination="oci"))
+    assert text.endswith("\n1 of 1 image verified in 1m15s\n")
+
+
+def test_a_failure_is_told_with_its_lines_and_hints() -> None:
+    """And which tags stand."""
+    failure = StepFailure(
+        step="solve:api", image="api", message="exit code: 2", lines=("make\x1b[2J", "Error 2"), hints=("mend it",)
+    )
+    assert (
+        render_failures(result(image("api", "failed"), exit_code=4, failures=(failure,)))
+        == """\
+
+failed: solve:api: exit code: 2
+  | make
+  | Error 2
+hint: mend it
+
+no tag was put
+"""
+    )
+
+
+def test_tags_that_stand_are_named() -> None:
+    """A promotion that was cut off left them."""
+    text = render_failures(result(image("api", "verified", put=(True, False)), exit_code=5))
+    assert "these tags were put before it failed: r/api:0\n" in text
+
+
+def test_success_says_nothing() -> None:
+    """Nor does a failure on this machine say anything of tags."""
+    assert "" == render_failures(result(image("api", "released", put=(True,))))
+    failure = StepFailure(step="s", image="a", message="m", lines=(), hints=())
+    assert "\nfailed: s: m\n" == render_failures(result(destination="oci", exit_code=4, failures=(failure,)))
