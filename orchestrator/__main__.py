@@ -15,7 +15,6 @@ from orchestrator.ui.text import colour_for, print_note
 
 _BUG = 1
 _USAGE = 2
-_GC_ALLOCATIONS = 100_000
 
 
 def main() -> NoReturn:
@@ -28,8 +27,7 @@ def run(arguments: tuple[str, ...]) -> int:
     from orchestrator.cli import cli  # noqa: PLC0415 (an import that fails is told like any other bug)
 
     # a plan is millions of small values that live to its end: looking through them all for cycles costs a quarter
-    gc.freeze()
-    gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
+    gc.disable()
 
     _tolerate_encodings()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,6 +20,7 @@ from orchestrator.buildkit.policy import POLICY_VARIABLE, render_policy
 
 METADATA: Final = "metadata.json"
 DOCKERFILE: Final = "Dockerfile"
+_SPECIAL: Final = re.compile(r'[,"\r\n]|^\s|\s\Z')
 POLICY: Final = "source-policy.json"
 
 
@@ -111,7 +113,7 @@ def render_csv(fields: tuple[tuple[str, str], ...]) -> str:
 
 
 def _quote(field: str) -> str:
-    if any(mark in field for mark in ',"\r\n') or field != field.strip():
+    if _SPECIAL.search(field):
         return '"' + field.replace('"', '""') + '"'
     return field
 

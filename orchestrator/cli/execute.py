@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import sys
@@ -70,6 +71,8 @@ def execute(
         progress(event)
 
     interrupted = False
+    gc.enable()  # off while planning; a build lasts
+    gc.freeze()
     environment = child_environment(os.environ)
     check_writable(result_file)
     with open_run(prepared.loaded.root) as folder, real_stores(os.environ) as stores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 from orchestrator.engine.copy import copy_tree
 from orchestrator.engine.ports import ImageStore, Stores
@@ -70,6 +71,8 @@ class Actions:
                 self._stores.layout(self._root / path).publish(step.tag, digest, owner=step.image)
             case RegistryHome():
                 home.put_manifest(step.tag, _fetch(home, digest))
+            case _:
+                assert_never(step.home)
         return StepResult(digest=digest)
 
     def copy(self, step: CopyStep) -> StepResult:
@@ -91,6 +94,8 @@ class Actions:
                 return self._stores.layout(self._root / path)
             case RegistryHome(repository=repository):
                 return self.repository(repository)
+            case _:
+                assert_never(home)
 
     def repository(self, repository: Repository) -> ImageStore:
         """The store of a repository."""

@@ -70,15 +70,13 @@ def selected_images(declared: Declared, scope: Scope) -> tuple[Image, ...]:
 def _narrowed(
     declared: Declared, scope: Scope, by_name: Mapping[str, Image], wanted: frozenset[str]
 ) -> Iterator[Image]:
+    ordered = (by_name[name] for name in declared.order.in_order() if name in wanted)
+    if not scope.platforms:
+        yield from ordered
+        return
     needed = _needed_platforms(declared, scope, wanted)
-    for name in declared.order.in_order():
-        image = by_name[name]
-        if name not in wanted:
-            continue
-        if not scope.platforms:
-            yield image
-            continue
-        variants = tuple(variant for variant in image.variants if variant.platform in needed[name])
+    for image in ordered:
+        variants = tuple(variant for variant in image.variants if variant.platform in needed[image.name])
         if variants:
             yield msgspec.structs.replace(image, variants=variants)
 
@@ -166,7 +164,11 @@ class _Compiler:
                 ready.append(
                     ReadyImage(
                         image=image, home=homes[image.name], tags=tags,
-                        variants=tuple(_placed(image, placements, wirings)),
+                        variants=tuple(
+                            PlacedVariant(variant=variant, placement=placement, wiring=wirings[variant.platform])
+                            for variant, placement in zip(image.variants, placements.values(), strict=True)
+                            if placement
+                        ),
                         parents=self._parents(image.name, homes), data_parents=self._data_parents(edges, homes),
                         selected=image.name in self._selection,
                     )
@@ -290,15 +292,6 @@ class _Compiler:
     def _data_parents(edges: tuple[Edge, ...], homes: Mapping[str, Home]) -> tuple[str, ...]:
         found = (edge.parent for edge in edges if edge.kind.carries_data and not edge.platform)
         return tuple(dict.fromkeys(parent for parent in found if parent in homes))
-
-
-def _placed(
-    image: Image, placements: Mapping[Platform, PlannedPlacement | None], wirings: Mapping[Platform, Wiring]
-) -> Iterator[PlacedVariant]:
-    for variant in image.variants:
-        placement = placements[variant.platform]
-        if placement is not None:
-            yield PlacedVariant(variant=variant, placement=placement, wiring=wirings[variant.platform])
 
 
 def _reason(placement: PlannedPlacement | None, wiring: Wiring) -> Reason:

@@ -125,10 +125,7 @@ class Names:
         """The image, or None where the name is somebody else's; a digest is always somebody's decision."""
         if use.key in self._images:
             return use.key
-        try:
-            reference = parse_reference(use.name)
-        except ValueError:
-            return None
+        reference = parse_reference(use.name)  # as its key was made from it
         if reference.digest:
             return None
         exact = self._references.get(str(reference))

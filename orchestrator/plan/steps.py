@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import assert_never
 
 import msgspec
 
@@ -197,6 +198,8 @@ def _output(home: Home, step: str, image: str, run: str) -> Output:
             return LayoutOutput(name="layout")
         case RegistryHome(repository=repository):
             return PushOutput(reference=repository.tag(names.solve_tag(run, step, image)))
+        case _:
+            assert_never(home)
 
 
 def _release_steps(images: tuple[ReadyImage, ...], run: str, *, replace_tags: bool) -> Iterator[Step]:

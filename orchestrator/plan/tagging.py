@@ -81,8 +81,6 @@ def _render_tag(entry: str | TagTable, position: int, scope: Scope, repository: 
         return
     text = scope.text(template, *keys)
     if not text:
-        if "{" not in template:
-            scope.report("tag", "empty tag", *keys, hints=("write one, or remove it",))
         return
     try:
         yield _parse_tag(text, moving=moving, position=position, repository=repository)

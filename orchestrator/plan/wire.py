@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from orchestrator.api.invocation import DigestOf, Word
 from orchestrator.api.solve import NamedContext, SourcePin
@@ -89,6 +90,8 @@ class Wirer:
                 return (f"oci-layout://{path}@", digest)
             case RegistryHome(repository=repository):
                 return (f"docker-image://{repository}@", digest)
+            case _:
+                assert_never(home)
 
 
 def _is_layout(value: Word) -> bool:

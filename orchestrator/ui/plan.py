@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from typing import assert_never
 
 from orchestrator.api.backend import Mode
 from orchestrator.api.invocation import render_word
@@ -144,6 +145,8 @@ def _public_lines(plan: Plan) -> Iterator[str]:
             yield "public: nothing; results stand under private names until `orchestrate promote`"
         case Destination.LAYOUT | Destination.LOAD:
             yield "public: nothing; results stay on this machine"
+        case _:
+            assert_never(plan.destination)
 
 
 def _summary_line(plan: Plan, summary: SummaryDocument) -> str:

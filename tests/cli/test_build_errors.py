@@ -154,6 +154,10 @@ def test_a_tag_that_exists_blocks_a_release(project: Program, docker: FakeDocker
     assert not any("build --" in call for call in docker.calls)
 
 
+TAGS = [
+    {"ref": f"r.example/acme/base:{name}", "moving": name == "latest", "put": False, "previous": None}
+    for name in ("1.0", "latest")
+]
 BUILT = [
     {"id": f"base@{name}", "platform": name, "state": "built", "seconds": 1.0, "digest": digest_bytes(name.encode()),
      "node": "default", "mode": "native"}
@@ -167,7 +171,7 @@ def promote(project: Program, **fields: object) -> Ran:
         "format_version": "1.0", "project": "p", "run": "r", "destination": "stage", "now": "2026-01-01T00:00:00+00:00",
         "exit_code": 0, "started": 0.0, "finished": 0.0, "failures": [],
         "images": [{"name": "base", "state": "verified", "digest": digest_bytes(b"x"), "home": "h", "platforms": BUILT,
-                    "tags": []}],
+                    "tags": TAGS}],
         **fields,
     }  # fmt: skip
     path = project.folder / ".orchestrate" / "result.json"
@@ -198,3 +202,54 @@ def test_a_result_survives_being_written(project: Program, docker: FakeDocker, t
     project("build")
     content = (project.folder / ".orchestrate" / "result.json").read_bytes()
     assert content == render_result(parse_result(content))
+
+
+@pytest.mark.parametrize(
+    ("secret", "part"),
+    [
+        ('{ id = "t", src = "none.txt" }', "file `none.txt`"),
+        ('{ id = "NO_TOKEN" }', "environment variable or file `NO_TOKEN`"),
+    ],
+)
+def test_a_secret_may_be_a_file_or_be_found_by_its_id(
+    project: Program, docker: FakeDocker, secret: str, part: str
+) -> None:
+    """Where it is missing, that is said."""
+    del docker
+    write_project(project.folder, TEXT + f"secrets = [{secret}]\n", FILES)
+    told(project("build"), 2, part)
+
+
+def test_a_secret_that_is_there_is_no_finding(project: Program, docker: FakeDocker) -> None:
+    """Only the build itself fails then, as this docker builds nothing."""
+    del docker
+    write_project(project.folder, TEXT + 'secrets = [{ id = "t", src = "token.txt" }]\n', FILES)
+    (project.folder / "token.txt").write_text("x")
+    assert 4 == project("build").code
+
+
+def test_a_file_that_is_no_toml_ends_with_two(program: Program) -> None:
+    """At its line."""
+    (program.folder / "builds.toml").write_text("format = 1\n[project\n")
+    told(program("plan"), 2, "builds.toml:2", "1 error")
+
+
+def test_a_project_without_images_has_nothing_to_build(program: Program) -> None:
+    """It says how one is declared."""
+    (program.folder / "builds.toml").write_text("format = 1\n")
+    told(program("build"), 2, "there is no image to build", "[images.NAME]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"), [(("--help",), "plan"), (("--version",), "orchestrate"), (("plan", "-h"), "--no-deps")]
+)
+def test_help_is_on_stdout(program: Program, arguments: tuple[str, ...], part: str) -> None:
+    """With exit code 0."""
+    ran = program(*arguments)
+    assert (0, "") == (ran.code, ran.err)
+    assert part in ran.out
+
+
+def test_a_registry_that_cannot_be_one_is_told(project: Program) -> None:
+    """Where it was said."""
+    told(project("plan", "--registry", "r.example/UPPER"), 2, "error[registry]", "`--registry` `r.example/UPPER`")

@@ -225,3 +225,30 @@ def test_a_saved_environment_overrides_the_file(program: Program, monkeypatch: p
 
     assert ("env.example/x/base", False) == first()
     assert ("line.example/x/base", True) == first("--registry=line.example/x", "--set=base.args.A=line")
+
+
+def test_the_examples_have_a_text(example: Program) -> None:
+    """With the version and the commit from git."""
+    ran = example("plan", "--offline", "*")
+    assert 0 == ran.code
+    assert " 1.4.0, clean" in ran.out.splitlines()[0]
+    assert ran.out.splitlines()[-1].startswith("Plan: ")
+
+
+def test_what_was_granted_and_which_state_is_read_is_said(program: Program) -> None:
+    """Also what this version only shows."""
+    text = SMALL + '[state]\nread = ["main"]\nrepository = "r.example/state"\n'
+    write_project(program.folder, text, SMALL_FILES)
+    out = program("plan", "--offline", "--allow=network.host", "--allow=read=/data").out
+    assert "granted: network.host, read=/data" in out
+    assert "state: reads main in r.example/state" in out
+
+
+@pytest.mark.parametrize("backend", ["bake", "native"])
+def test_backends_that_only_plan_do_so(program: Program, backend: str) -> None:
+    """With a warning, and exit code 0."""
+    nodes = '[[backends.native.nodes]]\nname = "n"\nplatforms = ["linux/amd64", "linux/arm64"]\n'
+    write_project(program.folder, SMALL + nodes, SMALL_FILES)
+    ran = program("plan", "--offline", "--backend", backend)
+    assert 0 == ran.code
+    assert "warning[backend-plans-only]" in ran.err

@@ -160,3 +160,11 @@ def test_a_spec_is_a_value() -> None:
     required = {field.name for field in msgspec.structs.fields(BackendSpec) if field.required}
     assert {"name", "summary", "factory", "config"} == required
     assert () == tuple(spec().check(QemuConfig()))
+
+
+def test_each_broken_plugin_is_told_for_its_own_backend(install: Install) -> None:
+    """Not that of another one."""
+    install("first", "raise RuntimeError('one')")
+    install("second", "raise RuntimeError('two')")
+    with pytest.raises(PluginError, match="two"):
+        find_backends().spec("second")

@@ -146,3 +146,12 @@ def test_what_tools_print_is_cut_and_made_printable() -> None:
     assert ("x", "", ()) == (text_at({"a": {"b": "x"}}, "a", "b"), text_at({"a": 5}, "a"), items_at({"a": 5}, "a"))
     assert (1, 2) == items_at({"a": [1, 2]}, "a")
     assert at([], "a") is None
+
+
+def test_a_line_before_the_first_node_is_none_of_its_fields() -> None:
+    """Buildx prints none today."""
+    text = (
+        "Name: x\nDriver: remote\n\nNodes:\n(loading)\nName: n\nEndpoint: e\nStatus: running\nPlatforms: linux/amd64\n"
+    )
+    (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
+    assert ((AMD64,), False) == (node.platforms, node.provisional)

@@ -337,3 +337,9 @@ def test_tags_that_are_never_put_do_not_collide() -> None:
 def test_kinds_are_called_as_they_are_written() -> None:
     """So that a reader finds them in the file."""
     assert ["contexts", "needs", "FROM", "COPY --from", "RUN --mount"] == [kind.value for kind in EdgeKind]
+
+
+def test_what_is_taken_twice_is_one_edge() -> None:
+    """Two copies from one image are one need, for each platform once."""
+    (edge,) = wire_text(TWO, {"app": "FROM scratch\nCOPY --from=base a a\nCOPY --from=base b b\n"}).edges
+    assert (Span(file="app/Dockerfile", line=2), (AMD64, ARM64)) == (edge.place, edge.platforms)

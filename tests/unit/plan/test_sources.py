@@ -105,3 +105,23 @@ def test_a_dirty_tree_is_a_warning_about_its_tags(tmp_path: Path) -> None:
     assert [("dirty-sha-tag", Severity.WARNING)] == [
         (finding.code, finding.severity) for finding in preparation.findings.resolved()
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ('secrets = [{ id = "s", src = "out/secret" }]', "secrets"),
+        ('ssh = [{ id = "s", paths = ["out/key"] }]', "ssh"),
+        ('cache-to = [{ type = "local", dest = "out/cache" }]', "cache-to"),
+        ('cache-from = [{ type = "local", src = "out/cache" }]', "cache-from"),
+        ('contexts = { base = "oci-layout://out/base@sha256:0" }', "contexts"),
+    ],
+)
+def test_a_link_out_of_the_repository_is_found_wherever_a_path_is_written(tmp_path: Path, body: str, key: str) -> None:
+    """Secrets, keys, caches and layouts are read and written by the user's own tools."""
+    (tmp_path / "outside").mkdir()
+    path = write_project(tmp_path / "project", HEAD + EMULATED + f"[images.a]\n{body}\n", {"a": "FROM scratch\n"})
+    (tmp_path / "project" / "out").symlink_to(tmp_path / "outside")
+    (finding,) = find_mistakes(path)
+    assert ("outside-repository", "builds.toml", 10) == places((finding,))[0]
+    assert key

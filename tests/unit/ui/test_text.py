@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.errors import UsageError
 from orchestrator.ui.text import Colour, colour_for, count, duration, print_note, print_result, printable, table
 
 
@@ -97,3 +101,32 @@ def test_results_and_notes_go_to_different_streams(capsys: pytest.CaptureFixture
     print_note("note\n")
     captured = capsys.readouterr()
     assert ("result", "note\nnote\n") == (captured.out, captured.err)
+
+
+def test_a_reader_that_left_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`orchestrate plan | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        print_result("x" * 100_000)
+        print_result("and on")
+        monkeypatch.undo()
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a result is worse than none."""
+    with Path("/dev/full").open("w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(UsageError, match="space"):
+            print_result("x")
+        monkeypatch.undo()
+
+
+def test_without_streams_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service may have closed them."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    print_result("x")
+    print_note("x")
+    monkeypatch.undo()
