@@ -49,7 +49,9 @@ def _command_line() -> Iterator[str]:
     yield _COMMAND_LINE
     for name in COMMANDS:
         command: click.Command = import_module(f"orchestrator.cli.{name}").command
-        yield from _command(command, click.Context(command, info_name=name, parent=click.Context(cli)))
+        yield from _command(
+            command, click.Context(command, info_name=name, parent=click.Context(cli, **cli.context_settings))
+        )
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:

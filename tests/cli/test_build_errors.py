@@ -208,7 +208,7 @@ def test_a_result_survives_being_written(project: Program, docker: FakeDocker, t
     ("secret", "part"),
     [
         ('{ id = "t", src = "none.txt" }', "file `none.txt`"),
-        ('{ id = "NO_TOKEN" }', "environment variable or file `NO_TOKEN`"),
+        ('{ id = "NO_TOKEN" }', "`NO_TOKEN`"),
     ],
 )
 def test_a_secret_may_be_a_file_or_be_found_by_its_id(

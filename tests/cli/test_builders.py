@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from orchestrator.cli.builders import command, parse_node, plan_creation
+from orchestrator.cli import cli
+from orchestrator.cli.builders import parse_node, plan_creation
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.oci.platform import parse_platform
 from tests.cli.fake_docker import FakeDocker
@@ -19,7 +20,7 @@ def docker(tmp_path: Path) -> FakeDocker:
 
 
 def _run(docker: FakeDocker, *arguments: str) -> Result:
-    return CliRunner().invoke(command, arguments, env={"PATH": docker.path, "DOCKER_HOST": None})
+    return CliRunner().invoke(cli, ("builders", *arguments), env={"PATH": docker.path, "DOCKER_HOST": None})
 
 
 def _error(result: Result) -> OrchestratorError:

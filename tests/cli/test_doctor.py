@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from orchestrator.cli.doctor import command
+from orchestrator.cli import cli
 from orchestrator.errors import OrchestratorError
 from tests.cli.fake_docker import DATA, FakeDocker
 
@@ -31,7 +31,7 @@ def docker(tmp_path: Path) -> FakeDocker:
 def _run(docker: FakeDocker, *arguments: str) -> Result:
     missing = str(Path(docker.path.split(":")[0]).parent / "none.toml")
     environment = {"PATH": docker.path, "ORCHESTRATE_REGISTRY": None, "DOCKER_HOST": None}
-    return CliRunner().invoke(command, ["--file", missing, *arguments], env=environment)
+    return CliRunner().invoke(cli, ["doctor", "--file", missing, *arguments], env=environment)
 
 
 def _exit_code(result: Result) -> int:

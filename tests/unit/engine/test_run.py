@@ -294,3 +294,11 @@ def test_the_summary_of_a_run_is_a_fold_of_its_events(tmp_path: Path) -> None:
     } == states
     assert (4, ["solve:base"]) == (result.exit_code, [failure.step for failure in result.failures])
     assert "plain line" in result.failures[0].lines
+
+
+def test_a_blocked_image_is_told_as_such(tmp_path: Path) -> None:
+    """Nothing of it ran."""
+    it = Run(tmp_path)
+    plan = it.plan(HEAD + '[images.far]\nplatforms = ["linux/s390x"]\n')
+    (image,) = summarise_run(plan, (), now="x").images
+    assert ("blocked", ["blocked"], "") == (image.state, [build.state for build in image.platforms], image.home)

@@ -77,6 +77,8 @@ def selected(
     assert wired.found == ()
     declared = Declared(project="acme", images=wired.images, edges=wired.edges, order=wired.order(), platforms={})
     scope = Scope(destination=Destination.STAGE, selection=names, platforms=platforms)
+    alone = msgspec.structs.replace(scope, with_parents=False)
+    assert {image.name for image in selected_images(declared, alone)} <= set(names)
     return {image.name: list(map(str, image.platforms)) for image in selected_images(declared, scope)}
 
 
