@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 from orchestrator.api.backend import Node
 from orchestrator.cli.backends import check_backends, configure_backends, default_backend
 from orchestrator.cli.findings import Findings
+from orchestrator.cli.given import check_encoding
 from orchestrator.cli.insecure import insecure_registries
 from orchestrator.cli.options import PlanOptions, ProjectOptions
 from orchestrator.config.assign import assignment_lines, check_patterns, parse_assignments
@@ -91,8 +92,9 @@ class Preparation:
 
         Raises:
             ConfigurationError: the files are wrong; all findings are in its report.
-            UsageError: there is no `builds.toml`.
+            UsageError: there is no `builds.toml`, or an option is no text.
         """
+        check_encoding(self._options, self._environment)
         path = self._options.file or find_build_file(Path.cwd())
         if not os.path.lexists(path):
             message = f"there is no file `{path}`"

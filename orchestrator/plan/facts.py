@@ -20,11 +20,15 @@ class FolderState(Enum):
 
 
 class SourceFacts(Model):
-    """What stands on disk: folders by path, and the text of Dockerfiles by path, None where there is none."""
+    """What stands on disk: folders by path, and the text of Dockerfiles by path, None where there is none.
+
+    `outside` are paths that a link leads out of the repository, `shadowed` remote contexts that are folders here too.
+    """
 
     folders: Mapping[str, FolderState]
     dockerfiles: Mapping[str, str | None]
     outside: frozenset[str] = frozenset()
+    shadowed: frozenset[str] = frozenset()
 
 
 class TagState(Model):

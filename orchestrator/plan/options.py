@@ -78,6 +78,12 @@ def _context_path(table: BuildTable, scope: Scope, family: str) -> str:
 def _dockerfile_path(table: BuildTable, scope: Scope, context: str) -> str:
     name = scope.text(table.dockerfile or "Dockerfile", "dockerfile")
     if is_remote(context):
+        if name == "-" or name.startswith("/") or ".." in name.split("/") or is_remote(name):
+            # buildx would read it from this machine, from stdin or from another place
+            hint = 'a path in that context, for example "docker/Dockerfile"; or `dockerfile-inline`'
+            message = f"Dockerfile `{name}` does not lie in the context, which is fetched from elsewhere"
+            scope.report("illegal-value", message, "dockerfile", hints=(hint,))
+            return ""
         return name
     path = posixpath.normpath(posixpath.join(context, name))
     scope.reads(path, "dockerfile")

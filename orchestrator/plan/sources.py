@@ -18,6 +18,7 @@ class NeededSources(Model):
     folders: tuple[str, ...]
     dockerfiles: tuple[str, ...]
     others: tuple[str, ...] = ()
+    remotes: tuple[str, ...] = ()
 
 
 def needed_sources(images: tuple[Image, ...]) -> NeededSources:
@@ -25,13 +26,18 @@ def needed_sources(images: tuple[Image, ...]) -> NeededSources:
     folders: dict[str, None] = {}
     dockerfiles: dict[str, None] = {}
     others: dict[str, None] = {}
+    remotes: dict[str, None] = {}
     for image in images:
         for variant in image.variants:
             folders.update(dict.fromkeys(path for _, path in _folders(variant)))
             others.update(dict.fromkeys(path for _, path in local_paths(variant.options, variant.contexts)))
             if _reads_dockerfile(variant):
                 dockerfiles[variant.options.dockerfile] = None
-    return NeededSources(folders=tuple(folders), dockerfiles=tuple(dockerfiles), others=tuple(others))
+            if is_remote(variant.options.context):
+                remotes[variant.options.context] = None
+    return NeededSources(
+        folders=tuple(folders), dockerfiles=tuple(dockerfiles), others=tuple(others), remotes=tuple(remotes)
+    )
 
 
 def check_sources(images: tuple[Image, ...], facts: SourceFacts, grants: Grants) -> Iterator[Diagnostic]:
@@ -44,6 +50,9 @@ def check_sources(images: tuple[Image, ...], facts: SourceFacts, grants: Grants)
                 if path not in seen:
                     seen.add(path)
                     yield from look.at_folder(keys, path)
+            if variant.options.context in facts.shadowed and variant.options.context not in seen:
+                seen.add(variant.options.context)
+                yield look.at_shadow()
             path = variant.options.dockerfile
             if _reads_dockerfile(variant) and path not in seen:
                 seen.add(path)
@@ -91,6 +100,17 @@ class _Look:
             place=self._place(keys),
             subject=self._image.name,
             hints=(f'create it, or say another one with `{".".join(keys)} = "…"` (relative to this file)',),
+        )
+
+    def at_shadow(self) -> Diagnostic:
+        """A remote context that is a path on disk as well: buildx takes that first, wherever it leads."""
+        context = self._variant.options.context
+        return Diagnostic(
+            code="outside-repository",
+            message=f"context `{context}` of `{self._image.name}` is a path on this disk too, which buildx would take",
+            place=self._place(("context",)),
+            subject=self._image.name,
+            hints=(f"remove or rename the folder `{context.partition('/')[0]}`",),
         )
 
     def at_dockerfile(self) -> Iterator[Diagnostic]:

@@ -16,7 +16,7 @@ MAX_DOCKERFILE: Final = 1024 * 1024
 
 
 def read_sources(root: Path, needed: NeededSources, *, boundary: Path, grants: Grants) -> SourceFacts:
-    """Look at these paths, relative to `root`. `outside` are those that a symbolic link leads out of `boundary`.
+    """Look at these paths, relative to `root`; a symbolic link that leads out of `boundary` makes one `outside`.
 
     A Dockerfile that is outside is read only where that was granted: what it says would be shown.
     """
@@ -40,7 +40,9 @@ def read_sources(root: Path, needed: NeededSources, *, boundary: Path, grants: G
     for other in needed.others:
         if links.leave(os.path.normpath(os.path.join(base, other))):  # noqa: PTH118 (as above)
             outside.add(other)
-    return SourceFacts(folders=states, dockerfiles=texts, outside=frozenset(outside))
+    # as it is written, for that is what buildx looks at: `https:/../x` needs a folder `https:`
+    shadowed = frozenset(remote for remote in needed.remotes if os.path.lexists(os.path.join(base, remote)))  # noqa: PTH118
+    return SourceFacts(folders=states, dockerfiles=texts, outside=frozenset(outside), shadowed=shadowed)
 
 
 class _Links:

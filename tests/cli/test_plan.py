@@ -252,3 +252,19 @@ def test_backends_that_only_plan_do_so(program: Program, backend: str) -> None:
     ran = program("plan", "--offline", "--backend", backend)
     assert 0 == ran.code
     assert "warning[backend-plans-only]" in ran.err
+
+
+def test_bytes_that_are_no_text_are_told_where_they_were_given(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python hands them on as surrogates, which nothing can print or hash later."""
+    write_project(program.folder, HEAD + "[images.a]\n", {"a": "FROM scratch\n"})
+    for arguments, source in (
+        (("--set", "a.args.A=\udcff"), "`--set`"),
+        (("--var", "go=\udcff"), "`--var go`"),
+        (("--registry", "\udcff"), "`--registry`"),
+    ):
+        ran = program("plan", "--offline", *arguments)
+        assert (2, True) == (ran.code, f"{source} has bytes that are no UTF-8" in ran.err)
+    monkeypatch.setenv("ORCHESTRATE_SET", "a.args.A=\udcff")
+    assert "`ORCHESTRATE_SET` has bytes" in program("plan", "--offline").err

@@ -205,6 +205,16 @@ def test_a_remote_context_has_its_dockerfile_there() -> None:
     assert ("https://e.example/x.git#main", "Dockerfile") == (options.context, options.dockerfile)
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "-", "https://e.example/Dockerfile"])
+def test_the_dockerfile_of_a_remote_context_lies_in_it(name: str) -> None:
+    """Buildx would read these from this machine, from stdin or from elsewhere."""
+    body = f'[images.x]\ncontext = "https://e.example/x.git"\ndockerfile = "{name}"\n'
+    _, found = expand_text(HEAD + body)
+    assert {("illegal-value", "dockerfile")} == {
+        (one.code, str(one.place.keys[-1])) for one in found if isinstance(one.place, KeyPlace)
+    }
+
+
 @pytest.mark.parametrize(
     ("context", "expected"), [("-x", "./-x"), ("-", "./-"), ("target:x", "./target:x"), ("a/b:c", "a/b:c"), (".", ".")]
 )

@@ -125,3 +125,14 @@ def test_a_link_out_of_the_repository_is_found_wherever_a_path_is_written(tmp_pa
     (finding,) = find_mistakes(path)
     assert ("outside-repository", "builds.toml", 10) == places((finding,))[0]
     assert key
+
+
+def test_a_remote_context_that_is_a_path_here_is_refused(tmp_path: Path) -> None:
+    """Buildx takes a folder `https:` before the network, and `..` would lead it out of the repository."""
+    text = HEAD + EMULATED + '[images.a]\ncontext = "https://../../outside"\n'
+    path = write_project(tmp_path / "project", text, {})
+    assert find_mistakes(path) == ()
+    (tmp_path / "outside").mkdir()
+    (path.parent / "https:").mkdir()
+    (finding,) = find_mistakes(path)
+    assert ("outside-repository", ("remove or rename the folder `https:`",)) == (finding.code, finding.hints)

@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.api.backend import BackendSpec, ConfigProblem
 from orchestrator.model import Table
-from orchestrator.plugins import PluginError, _distribution, check_table, configure, find_backends
+from orchestrator.plugins import PluginError, check_table, configure, find_backends
+from orchestrator.plugins.find import _distribution
 from orchestrator_qemu.backend import QemuBackend, QemuConfig
 
 MODULE = """

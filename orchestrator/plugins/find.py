@@ -9,20 +9,16 @@ import msgspec
 import pluggy
 
 from orchestrator.api import hookspecs
-from orchestrator.api.backend import API_VERSION, Backend, BackendSpec
+from orchestrator.api.backend import API_VERSION, BackendSpec
 from orchestrator.config.decode import decode_table
 from orchestrator.config.nearest import Nearest
 from orchestrator.diagnostics import Diagnostic, KeyPlace
-from orchestrator.errors import UsageError
 from orchestrator.model import Model, Table
 from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.plugins.guard import GuardedBackend, PluginError, call
 
 GROUP = "orchestrator"
 _OWN = "orchestrate-builds"
-
-
-class PluginError(UsageError):
-    """A backend that is needed cannot be used."""
 
 
 class BrokenPlugin(Model):
@@ -105,10 +101,7 @@ def check_table(spec: BackendSpec, table: object, file: str) -> tuple[Diagnostic
     config, found = decode_table(table, spec.config, file, ("backends", spec.name))
     if config is None:
         return found
-    try:
-        problems = tuple(spec.check(config))
-    except Exception as error:
-        raise _plugin_failed(spec, "check its table", error) from error
+    problems = call(spec.name, "check its table", lambda: tuple(spec.check(config)))
     return tuple(
         Diagnostic(
             code=problem.code,
@@ -128,18 +121,12 @@ def configure(spec: BackendSpec, table: object | None) -> ConfiguredBackend:
     """
     try:
         config: Table = msgspec.convert(table if table is not None else {}, spec.config)
-        backend: Backend = spec.factory(config)
     except msgspec.ValidationError as error:
         message = f"`[backends.{spec.name}]`: {error}"
         raise PluginError(message) from error
-    except Exception as error:
-        raise _plugin_failed(spec, "start", error) from error
-    return ConfiguredBackend(name=spec.name, backend=backend, capabilities=spec.capabilities)
-
-
-def _plugin_failed(spec: BackendSpec, what: str, error: Exception) -> PluginError:
-    message = f"backend `{spec.name}` failed to {what}: {error!r}"
-    return PluginError(message, hints=("report this to the authors of the backend",))
+    backend = call(spec.name, "start", lambda: spec.factory(config))
+    guarded = GuardedBackend(backend, spec.name)
+    return ConfiguredBackend(name=spec.name, backend=guarded, capabilities=spec.capabilities)
 
 
 def _precedence(entry: EntryPoint) -> tuple[bool, str]:
