@@ -28,9 +28,6 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """From the bottom; names in one set do not import each other."""
 
-ALLOWED_ASIDE = {("ui", "engine"): "a result is shown as the engine's fold of events, which is pure"}
-"""Packages of one layer that know each other all the same, and why."""
-
 OWNERS = {
     "networkx": {"plan.graph"},
     "jinja2": {"tags"},
@@ -140,15 +137,9 @@ def test_imports_point_downward() -> None:
         here, there = package_of(one.module), package_of(one.target)
         if here in {there, ""} or one.target == PACKAGE:
             continue
-        if level(there) > level(here) or (level(there) == level(here) and (here, there) not in ALLOWED_ASIDE):
+        if level(there) >= level(here):
             wrong.append(f"{one.module}:{one.line} imports {one.target}")
     assert [] == wrong
-
-
-def test_exceptions_are_used() -> None:
-    """One that nobody needs any more is taken out."""
-    used = {(package_of(one.module), package_of(one.target)) for one in OWN}
-    assert set() == {pair for pair in ALLOWED_ASIDE if pair not in used}
 
 
 def test_the_package_itself_imports_nothing() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta
 
 from orchestrator.buildkit.untrusted import (
     UnreadableError,
@@ -18,10 +20,24 @@ from orchestrator.model import Model
 from orchestrator.oci.platform import Platform, parse_platform
 
 MINIMUM_BUILDX: Final = (0, 20)
+NO_BUILDX: Final = "docker has no plugin buildx"
+INSTALL_BUILDX: Final = (
+    "install buildx 0.20 or newer: the package `docker-buildx-plugin` of Docker's repositories, or `docker-buildx` of "
+    "Debian, Ubuntu and others: https://docs.docker.com/go/buildx/"
+)
 # What a CPU runs besides its own architecture, where BuildKit lists it.
 _ALSO_RUNS: Final = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
 _LOCAL_DRIVERS: Final = ("docker", "docker-container")
 _VERSION: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
+BuilderName: TypeAlias = Annotated[str, Meta(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+"""How a configuration names a builder, or a context of Docker, which is one too; never what could be an option."""
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*\Z")  # ValidateName in buildx's store/util.go
+# Docker's own words, of 20 to 28: where a flag follows it does not say the name of the command that it lacks
+_WITHOUT_BUILDX: Final = re.compile(
+    r"unknown command: docker buildx|'buildx' is not a docker command|(?:See|Run) 'docker --help'|"
+    r"Usage:\s+docker \[OPTIONS\] COMMAND"
+)
+_NO_BUILDER: Final = re.compile(r"\bno builder \S+ found")
 _GROUPED: Final = re.compile(r"\s*(\*|\(\+\d+\))$")
 
 
@@ -83,6 +99,38 @@ class Builder(Model):
         if self.error is not None:
             return ()
         return tuple(node for node in self.nodes if node.running or (node.error is None and self.driver != "remote"))
+
+    @property
+    def answering(self) -> tuple[BuilderNode, ...]:
+        """The ready nodes whose platforms are known: without one nobody knows what the builder builds."""
+        return tuple(node for node in self.ready if node.platforms)
+
+    @property
+    def lost(self) -> tuple[BuilderNode, ...]:
+        """The nodes that nobody can give work."""
+        return tuple(node for node in self.nodes if node not in self.ready)
+
+    @property
+    def problem(self) -> str:
+        """Why the first of them is lost; empty where none is."""
+        if self.error or not self.lost:
+            return self.error or ""
+        return self.lost[0].error or f"{self.lost[0].endpoint} does not answer"
+
+
+def is_builder_name(text: str) -> bool:
+    """Whether buildx takes it for a builder's name."""
+    return _NAME.match(text) is not None
+
+
+def is_without_buildx(stderr: str) -> bool:
+    """Whether a `docker buildx …` that failed was answered by docker itself, for want of the plugin."""
+    return _WITHOUT_BUILDX.search(stderr) is not None
+
+
+def is_without_builder(stderr: str) -> bool:
+    """Whether a `docker buildx …` failed since the builder that it named does not exist."""
+    return _NO_BUILDER.search(stderr) is not None
 
 
 def parse_engine(version: bytes, info: bytes) -> Engine:

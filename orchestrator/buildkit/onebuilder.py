@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from orchestrator.api.backend import Node, Placement, PlaceRequest, Probe, Refusal
 from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.buildkit.builders import (
+    INSTALL_BUILDX,
+    NO_BUILDX,
     Builder,
     Engine,
     builds_several_platforms,
+    is_builder_name,
+    is_without_builder,
+    is_without_buildx,
     parse_engine,
     parse_inspection,
 )
 from orchestrator.buildkit.placement import place_on
 from orchestrator.buildkit.progress import RawJsonReader
-from orchestrator.buildkit.untrusted import UnreadableError
+from orchestrator.buildkit.untrusted import UnreadableError, clean_lines
 
 _INSPECT = "inspect"
 _VERSION = "version"
@@ -68,10 +73,10 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
     """The node; provisional where the builder did not answer."""
     engine = _read_engine(answers)
     builder = _read_builder(answers, engine)
-    running = [node for node in builder.nodes if node.platforms and not node.error] if builder else []
+    running = builder.answering if builder else ()
     if builder is None or not running:
-        summary = _silence(answers) if builder is None else f"not running; `docker buildx inspect --bootstrap {name}`"
-        return Node(name=name, platforms=(), slots=slots, builder=name, provisional=True, summary=summary)
+        summary, hints = _silence(name, answers) if builder is None else _asleep(builder)
+        return Node(name=name, platforms=(), slots=slots, builder=name, provisional=True, summary=summary, hints=hints)
     native = dict.fromkeys(platform for node in running for platform in node.native)
     emulated = dict.fromkeys(platform for node in running for platform in node.emulated if platform not in native)
     fit = engine is None or builds_several_platforms(builder, engine)
@@ -107,9 +112,28 @@ def _read_builder(answers: Mapping[str, Outcome], engine: Engine | None) -> Buil
         return None
 
 
-def _silence(answers: Mapping[str, Outcome]) -> str:
+def _silence(name: str, answers: Mapping[str, Outcome]) -> tuple[str, tuple[str, ...]]:
+    """Why nobody answered, and what to do about it where that is known."""
     answer = answers.get(_INSPECT)
     if answer is None:
-        return "not asked"
-    lines = [line for line in answer.stderr.splitlines() if line.strip()]
-    return lines[-1].removeprefix("ERROR: ") if lines else "did not answer"
+        return "not asked", ()
+    if is_without_buildx(answer.stderr):
+        return NO_BUILDX, (INSTALL_BUILDX,)
+    lines = clean_lines(answer.stderr.encode(errors="replace"))
+    said = lines[-1].removeprefix("ERROR: ") if lines else "did not answer"
+    return said, _absent(name) if is_without_builder(said) else ()
+
+
+def _absent(name: str) -> tuple[str, ...]:
+    creation = (f"create it: `orchestrate builders create {name}`",) if is_builder_name(name) else ()
+    return (
+        *creation,
+        "`orchestrate builders ls` lists those that there are, `orchestrate builders use NAME` takes one",
+    )
+
+
+def _asleep(builder: Builder) -> tuple[str, tuple[str, ...]]:
+    """Why a builder that is there builds nothing; one whose nodes are lost is not to be started."""
+    if builder.problem:
+        return builder.problem, (f"`orchestrate builders inspect {builder.name}` shows its nodes",)
+    return "not running", (f"start it: `orchestrate builders inspect {builder.name} --bootstrap`",)

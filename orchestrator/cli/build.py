@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import make_plan_options, make_project_options, plan_options, project_options
+from orchestrator.cli.options import (
+    make_plan_options,
+    make_project_options,
+    plan_options,
+    project_options,
+    result_option,
+)
 
 
 @click.command(name="build")
@@ -24,10 +30,7 @@ from orchestrator.cli.options import make_plan_options, make_project_options, pl
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
 @click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
-@click.option(
-    "--result", "result_file", type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the result; .orchestrate/result.json unless said.",
-)  # fmt: skip
+@result_option("Where to write the result; .orchestrate/result.json unless said.")
 def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, **values: object) -> None:
     """Build, verify and publish: all images or none.
 
@@ -51,5 +54,5 @@ def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, *
         jobs=jobs,
         verbose=verbose,
         style=style,
-        result_file=result_file or loaded.root / ".orchestrate" / "result.json",
+        result_file=result_file,
     )

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.ui.text import print_note, print_result, printable, table
 
 if TYPE_CHECKING:
     from orchestrator.buildkit.builders import Builder, BuilderNode
     from orchestrator.oci.platform import Platform
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*\Z")  # ValidateName in buildx's store/util.go
 _CREATE_TIMEOUT: Final = 600.0
+_SHOWN: Final = 20
+_INSIDE: Final = "builder"
 _format = click.option(
     "--format",
     "output",
@@ -39,7 +41,7 @@ def command() -> None:
 @_format
 def list_builders(*, output: str) -> None:
     """List the builders, their nodes, and what these build natively and emulated."""
-    click.echo(_render(_all_builders(_environment()), output))
+    print_result(_render(_all_builders(_environment()), output))
 
 
 @command.command(name="inspect")
@@ -53,7 +55,7 @@ def inspect_builder(*, name: str, bootstrap: bool, output: str) -> None:
     environment, options = _environment(), ("--bootstrap",) if bootstrap else ()
     architecture = _engine_architecture(environment)
     builder = ask_builder(_checked(name), environment, options=options, engine_architecture=architecture)
-    click.echo(_render((builder,), output))
+    print_result(_render((builder,), output))
 
 
 @command.command(name="create")
@@ -78,7 +80,6 @@ def create_builder(
     *, name: str, nodes: tuple[str, ...], driver: str, driver_options: tuple[str, ...], bootstrap: bool
 ) -> None:
     """Create a builder of one node or several."""
-    from orchestrator.errors import OrchestratorError
     from orchestrator.probe.ask import run
 
     environment = _environment()
@@ -89,13 +90,13 @@ def create_builder(
     if bootstrap:
         commands += (("docker", "buildx", "inspect", "--bootstrap", name),)
     for done, argv in enumerate(commands):
-        click.echo(f"+ {shlex.join(argv)}", err=True)
+        print_note(f"+ {printable(shlex.join(argv))}")
         try:
             run(argv, environment, timeout=_CREATE_TIMEOUT)
         except OrchestratorError as error:
             hint = f"it is there, incomplete: `orchestrate builders rm {name}` removes it"
             raise UsageError(error.message, hints=(*error.hints, hint) if done else error.hints) from error
-    click.echo(name)
+    print_result(f"{name}\n")
 
 
 @command.command(name="use")
@@ -103,24 +104,82 @@ def create_builder(
 @click.option("-f", "--file", type=click.Path(path_type=Path, dir_okay=False), help="The builds.toml.")
 @click.option("--backend", default="qemu", show_default=True, help="The backend that is to use it.")
 def use_builder(*, name: str, file: Path | None, backend: str) -> None:
-    """Write a builder's name into builds.toml; its comments stay."""
+    """Write a builder's name into builds.toml; its comments stay.
+
+    The builder has to exist, as far as Docker can be asked.
+    """
     from orchestrator.config.edit import set_value
     from orchestrator.probe.project import find_build_file
 
     path = file or find_build_file(Path.cwd())
-    keys = ("backends", backend, "builder")
+    _check_backend(backend, _checked(name))
+    note = _check_exists(name, _environment())
     try:
-        text = path.read_text(encoding="utf-8")
-        edited = set_value(text, keys, _checked(name))
+        text = path.read_bytes().decode()
+        edited = set_value(text, ("backends", backend, _INSIDE), name)
+        _replace(Path(os.path.realpath(path)), edited)
     except (OSError, ValueError) as error:
-        message = f"`{path}`: {error}"
-        hint = f'write it yourself: `[backends.{backend}]` with `builder = "{name}"`'
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+        message = f"`{path}`: {reason}"
+        hint = f'write it yourself: `[backends.{backend}]` with `{_INSIDE} = "{name}"`'
         raise UsageError(message, hints=(hint,)) from error
+    print_result(f'{printable(str(path))}: backends.{backend}.{_INSIDE} = "{name}"\n')
+    if note:
+        print_note(note)
+
+
+def _check_backend(backend: str, builder: str) -> None:
+    """Refuse a backend that nobody installed, and one whose table has no builder: the next command would refuse it.
+
+    Raises:
+        PluginError: there is no such backend.
+        UsageError: its table has no builder.
+    """
+    from orchestrator.plugins import PluginError, find_backends
+
+    found = find_backends()
+    keys = {name: spec.config.__struct_encode_fields__ for name, spec in found.specs.items()}
+    takers = ", ".join(f"`{name}`" for name in sorted(keys) if _INSIDE in keys[name])
+    known = (f"`--backend` takes {takers}",)
+    try:
+        found.spec(backend)
+    except PluginError as error:
+        raise PluginError(error.message, hints=(*error.hints, *known)) from error
+    if _INSIDE not in keys[backend]:
+        message = f"backend `{backend}` has no builder of its own"
+        node = f'a node names its own: `[[backends.{backend}.nodes]]` with `{_INSIDE} = "{builder}"`'
+        raise UsageError(message, hints=(*known, node) if "nodes" in keys[backend] else known)
+
+
+def _check_exists(name: str, environment: Mapping[str, str]) -> str:
+    """Refuse a builder that does not exist; what is to be noted where nobody can tell.
+
+    Raises:
+        UsageError: there is no such builder.
+    """
+    from orchestrator.config.nearest import Nearest
+
+    try:
+        names = tuple(builder.name for builder in _all_builders(environment))
+    except OrchestratorError as error:
+        return f"note: whether builder `{name}` exists could not be checked: {printable(error.message)}"
+    if name in names:
+        return ""
+    message = f"there is no builder `{name}`"
+    listed = ", ".join(f"`{known}`" for known in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    meant = [hint for hint in Nearest(names).hints(name) if "did you mean" in hint]
+    raise UsageError(
+        message,
+        hints=(*meant, f"those that exist: {listed or 'none'}", f"`orchestrate builders create {name}` makes it"),
+    )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(edited, encoding="utf-8")
+    scratch.write_bytes(text.encode())
     scratch.chmod(path.stat().st_mode & 0o777)
     scratch.replace(path)
-    click.echo(f'{path}: backends.{backend}.builder = "{name}"')
 
 
 @command.command(name="rm")
@@ -132,11 +191,11 @@ def remove_builder(*, name: str, yes: bool) -> None:
 
     argv = ("docker", "buildx", "rm", _checked(name))
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             message = f"not removing builder `{name}` without being told twice"
             raise UsageError(message, hints=("add `--yes`",))
         click.confirm(f"Remove builder {name} and its build cache?", abort=True, err=True)
-    click.echo(f"+ {shlex.join(argv)}", err=True)
+    print_note(f"+ {printable(shlex.join(argv))}")
     run(argv, _environment(), timeout=_CREATE_TIMEOUT, hints=("`orchestrate builders ls` lists the builders",))
 
 
@@ -191,7 +250,9 @@ def _option(text: str) -> str:
 
 
 def _checked(name: str) -> str:
-    if not _NAME.match(name):
+    from orchestrator.buildkit.builders import is_builder_name
+
+    if not is_builder_name(name):
         message = f"not a name of a builder: `{name}`"
         raise UsageError(message, hints=("use letters, digits, `.`, `_` and `-`, a letter first",))
     return name
@@ -225,7 +286,7 @@ def _render(builders: tuple[Builder, ...], output: str) -> str:
 
 def _render_text(builders: tuple[Builder, ...]) -> str:
     rows = [("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "NATIVE", "EMULATED")]
-    notes = []
+    notes: list[str] = []
     for builder in builders:
         rows.append((builder.name + ("*" if builder.current else ""), builder.driver, "", "", "", ""))
         if builder.error:
@@ -235,9 +296,8 @@ def _render_text(builders: tuple[Builder, ...]) -> str:
             rows.append((f"  {node.name}", node.endpoint, node.status, node.buildkit_version, native, emulated))
             if node.error:
                 notes.append(f"{builder.name}, {node.name}: {node.error}")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *notes])
+    lines = table([tuple(map(printable, row)) for row in rows])
+    return "\n".join((*lines, *map(printable, notes), ""))
 
 
 def _render_json(builders: tuple[Builder, ...]) -> str:
@@ -256,7 +316,7 @@ def _render_json(builders: tuple[Builder, ...]) -> str:
             for builder in builders
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
 def _node_document(node: BuilderNode) -> dict[str, object]:

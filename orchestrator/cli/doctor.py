@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="doctor")
-@click.option("--fix", is_flag=True, help="Create the builder and register the QEMU handlers that are missing.")
+@click.option("--fix", is_flag=True, help="Create or start builders, and register QEMU handlers, that are missing.")
 @click.option(
     "--format",
     "output",
@@ -44,6 +44,7 @@ def command(*, fix: bool, output: str, file: Path, registry: str) -> None:
     from orchestrator.probe.declared import registry_host
     from orchestrator.probe.survey import Scope, survey
     from orchestrator.process.environment import child_environment
+    from orchestrator.ui.text import print_result
 
     environment = child_environment(os.environ)
     scope = Scope(folder=Path.cwd(), file=file, registry=registry_host(registry))
@@ -51,7 +52,7 @@ def command(*, fix: bool, output: str, file: Path, registry: str) -> None:
     checks = diagnose(found)
     if fix and _repair(found, checks, environment):
         checks = diagnose(survey(scope, environment, ping_registry))
-    click.echo(_render_json(checks) if output == "json" else _render_text(checks))
+    print_result(_render_json(checks) if output == "json" else _render_text(checks))
     failed = sum(check.status is Status.FAIL for check in checks)
     if failed:
         fixable = any(check.fix for check in checks) and not fix
@@ -63,21 +64,22 @@ def _repair(found: Found, checks: tuple[Check, ...], environment: Mapping[str, s
     """Announce all actions, then do them; what fails is said, and does not keep the rest from being tried."""
     from orchestrator.errors import OrchestratorError
     from orchestrator.probe.repair import perform, plan_repair, render_action
+    from orchestrator.ui.text import print_note, printable
 
     fixes = tuple(check.fix for check in checks if check.fix is not None)
     actions = plan_repair(fixes, _machine(found, environment))
     if not actions:
-        click.echo("nothing to fix", err=True)
+        print_note("nothing to fix")
         return False
-    click.echo("will run:", err=True)
+    print_note("will run:")
     for action in actions:
-        click.echo(f"  {render_action(action)}", err=True)
+        print_note(f"  {printable(render_action(action))}")
     for action in actions:
-        click.echo(f"+ {render_action(action)}", err=True)
+        print_note(f"+ {printable(render_action(action))}")
         try:
             perform(action, environment)
         except OrchestratorError as error:
-            click.echo(f"failed: {error.message}", err=True)
+            print_note(f"failed: {printable(error.message)}")
     return True
 
 
@@ -110,14 +112,16 @@ def _runs_here(engine: Engine, environment: Mapping[str, str]) -> bool:
 
 
 def _render_text(checks: tuple[Check, ...]) -> str:
-    """One line each; what to do stands under it."""
-    width = max(len(check.subject) for check in checks)
+    """One line each, whatever is in what others said; what to do stands under it."""
+    from orchestrator.ui.text import printable
+
+    width = max(len(printable(check.subject)) for check in checks)
     lines = []
     for check in checks:
-        lines.append(f"{_word(check.status)} {check.subject:<{width}}  {check.message}")
+        lines.append(f"{_word(check.status)} {printable(check.subject):<{width}}  {printable(check.message)}")
         if check.hint:
-            lines.append(f"     {'':<{width}}  -> {check.hint}")
-    return "\n".join(lines)
+            lines.append(f"     {'':<{width}}  -> {printable(check.hint)}")
+    return "\n".join((*lines, ""))
 
 
 def _word(status: Status) -> str:
@@ -127,17 +131,19 @@ def _word(status: Status) -> str:
 def _render_json(checks: tuple[Check, ...]) -> str:
     import msgspec
 
+    from orchestrator.ui.text import printable
+
     document = {
         "format_version": 1,
         "checks": [
             {
                 "status": check.status.value.lower(),
-                "subject": check.subject,
-                "message": check.message,
-                "hint": check.hint,
+                "subject": printable(check.subject),
+                "message": printable(check.message),
+                "hint": printable(check.hint),
                 "fixable": check.fix is not None,
             }
             for check in checks
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.api.events import Event
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
 from orchestrator.engine.run import Engine, Work
-from orchestrator.engine.summary import RunResult, continue_result, render_result, summarise_run
 from orchestrator.errors import (
     BuildError,
     InterruptedRunError,
@@ -24,12 +24,13 @@ from orchestrator.errors import (
     RegistryError,
     UsageError,
     VerificationError,
-    disk_error,
 )
 from orchestrator.process.environment import child_environment
+from orchestrator.state.result_file import ResultFile, is_own, open_result
+from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run
 from orchestrator.state.workspace import open_run
 from orchestrator.ui.plain import PlainProgress
-from orchestrator.ui.result import render_failures, render_result_table
+from orchestrator.ui.result import render_failures, render_places, render_result_table
 from orchestrator.ui.text import print_note, print_result
 
 _ERRORS: tuple[type[OrchestratorError], ...] = (
@@ -48,13 +49,20 @@ _WHAT_NOW = {
 }
 
 
+class _Ran(NamedTuple):
+    """What happened, as far as the summary is made of it."""
+
+    events: tuple[Event, ...]
+    interrupted: bool
+
+
 def execute(
     prepared: Prepared,
     *,
     jobs: int,
     verbose: bool,
     style: str,
-    result_file: Path,
+    result_file: Path | None,
     earlier: RunResult | None = None,
 ) -> None:
     """Run the plan; `earlier` is the result of the run that this one goes on with.
@@ -62,6 +70,28 @@ def execute(
     Raises:
         OrchestratorError: the class of the first failure; what failed was printed before.
     """
+    root = prepared.loaded.root
+    with open_result(root, result_file) as file, open_run(root) as folder:
+        ran = _run(prepared, folder, jobs=jobs, verbose=verbose, earlier=earlier)
+        result = summarise_run(prepared.plan, ran.events, now=prepared.now.isoformat())
+        if earlier is not None:
+            result = continue_result(earlier, result)
+        try:
+            _show(result, style)
+        finally:
+            file.write(render_result(result))
+    places = render_places(prepared.plan, ran.events, lambda path: shown_path(root / path))
+    print_note(f"{places}result: {shown_path(file.path)}")
+    promote = _promote_command(root, file)
+    if ran.interrupted or result.exit_code == InterruptedRunError.exit_code:
+        message = "interrupted"
+        raise InterruptedRunError(message, hints=_what_now(InterruptedRunError, result, promote))
+    if result.exit_code:
+        _fail(result, promote)
+
+
+def _run(prepared: Prepared, folder: Path, *, jobs: int, verbose: bool, earlier: RunResult | None) -> _Ran:
+    """Run the engine in a folder of its own, and tell people what it does."""
     events: list[Event] = []
     progress = PlainProgress(print_note, verbose=verbose)
 
@@ -73,9 +103,8 @@ def execute(
     interrupted = False
     gc.enable()  # off while planning; a build lasts
     gc.freeze()
-    environment = child_environment(os.environ)
-    check_writable(result_file)
-    with open_run(prepared.loaded.root) as folder, real_stores(os.environ) as stores:
+    root = prepared.loaded.root
+    with real_stores(os.environ, root=root) as stores:
         engine = Engine(
             Work(
                 plan=prepared.plan,
@@ -84,8 +113,8 @@ def execute(
                 nodes=prepared.nodes,
                 jobs=jobs,
             ),
-            root=prepared.loaded.root,
-            environment=environment,
+            root=root,
+            environment=child_environment(os.environ),
             stores=stores,
             children=RealChildren(),
             emit=emit,
@@ -96,19 +125,7 @@ def execute(
             asyncio.run(_stoppable(engine, folder))
         except (KeyboardInterrupt, asyncio.CancelledError):
             interrupted = True
-    result = summarise_run(prepared.plan, events, now=prepared.now.isoformat())
-    if earlier is not None:
-        result = continue_result(earlier, result)
-    try:
-        _show(result, style)
-    finally:
-        write_result(result_file, result)
-    print_note(f"result: {os.path.relpath(result_file) if sys.stderr.isatty() else result_file}")
-    if interrupted or result.exit_code == InterruptedRunError.exit_code:
-        message = "interrupted"
-        raise InterruptedRunError(message, hints=_what_now(InterruptedRunError, result, result_file))
-    if result.exit_code:
-        _fail(result, result_file)
+    return _Ran(events=tuple(events), interrupted=interrupted)
 
 
 async def _stoppable(engine: Engine, folder: Path) -> None:
@@ -135,38 +152,11 @@ def keeps(event: Event) -> bool:
     return type(event).__name__ in {"RunStarted", "StepFinished", "TagPut", "RunFinished"}
 
 
-def check_writable(path: Path) -> None:
-    """Find out before anything is built whether the result can be written.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    except OSError as error:
-        raise disk_error(error) from error
-
-
-def write_result(path: Path, result: RunResult) -> None:
-    """Write `result.json`, whole or not at all; a pipe or a device is written to, not replaced.
-
-    Raises:
-        UsageError: it cannot be written, though it could before the run.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(render_result(result))
-            return
-        scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        scratch.write_bytes(render_result(result))
-        scratch.replace(target)
-    except OSError as error:
-        raise disk_error(error) from error
+def shown_path(path: Path) -> str:
+    """A path as people read it: from where they stand, on a terminal; whole in logs, which are read elsewhere."""
+    whole = str(Path.cwd() / path)
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return min(os.path.relpath(path), whole, key=len) if terminal else whole
 
 
 def _show(result: RunResult, style: str) -> None:
@@ -179,18 +169,24 @@ def _show(result: RunResult, style: str) -> None:
         print_note(failures)
 
 
-def _fail(result: RunResult, result_file: Path) -> None:
+def _fail(result: RunResult, promote: str) -> None:
     kind = next((error for error in _ERRORS if error.exit_code == result.exit_code), OrchestratorError)
     first = result.failures[0] if result.failures else None
     message = f"step `{first.step}` failed" if first else "the run failed"
     more = f", and {len(result.failures) - 1} more" if len(result.failures) > 1 else ""
-    raise kind(message + more, hints=_what_now(kind, result, result_file))
+    raise kind(message + more, hints=_what_now(kind, result, promote))
 
 
-def _what_now(kind: type[OrchestratorError], result: RunResult, result_file: Path) -> tuple[str, ...]:
+def _what_now(kind: type[OrchestratorError], result: RunResult, promote: str) -> tuple[str, ...]:
     """What to do after a run that did not end well; where only tags are missing, nothing has to be built again."""
     if result.destination == "push" and all(image.digest for image in result.images):
-        file = "" if result_file.parts[-2:] == (".orchestrate", "result.json") else f" --result={result_file}"
         look = ("check the registry with `orchestrate doctor`",) if kind is RegistryError else ()
-        return (*look, f"`orchestrate promote{file}` puts the tags that are missing, on what was verified")
+        return (*look, f"`{promote}` puts the tags that are missing, on what was verified")
     return (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()
+
+
+def _promote_command(root: Path, file: ResultFile) -> str:
+    """How to go on with this result; what went into a pipe is in a file that only the user knows."""
+    if is_own(root, file.path):
+        return "orchestrate promote"
+    return f"orchestrate promote --result={shlex.quote(str(file.path)) if file.stays else 'FILE'}"

@@ -58,7 +58,9 @@ class Findings:
 
 
 def _merge(alike: list[Diagnostic]) -> Diagnostic:
-    """One finding for what several images inherit from one place."""
-    first = alike[0]
-    others = len({finding.subject for finding in alike}) - 1
-    return structs.replace(first, subject=f"{first.subject} and {others} more") if others else first
+    """One finding for what several images inherit from one place; one that is about no image names none."""
+    subjects = list(dict.fromkeys(finding.subject for finding in alike if finding.subject))
+    if not subjects:
+        return alike[0]
+    more = f" and {len(subjects) - 1} more" if len(subjects) > 1 else ""
+    return structs.replace(alike[0], subject=f"{subjects[0]}{more}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -54,6 +54,29 @@ def plan_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
     return function
 
 
+def result_option(purpose: str) -> Callable[[_F], _F]:  # type: ignore[explicit-any]  # as above
+    """An option `--result FILE`; what it may name is found out when it is opened."""
+    return click.option(
+        "--result",
+        "result_file",
+        type=click.Path(path_type=Path, readable=False, dir_okay=False),
+        callback=_named_file,
+        help=purpose,
+    )
+
+
+def _named_file(_context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """An empty name is what is left of a variable that nobody set; to ignore it would write elsewhere."""
+    if value == Path():
+        _refuse_empty(parameter.opts[0], "FILE")
+    return value
+
+
+def _refuse_empty(option: str, metavar: str) -> NoReturn:
+    message = f"`{option}=`: expected {metavar}"
+    raise UsageError(message, hints=(f"name one, or leave `{option}` out",))
+
+
 _PROJECT = (
     click.option(
         "-f",
@@ -75,7 +98,8 @@ _PROJECT = (
         "--allow",
         multiple=True,
         metavar="GRANT",
-        help="Grant what the file asks for: read=PATH, network.host, security.insecure.",
+        help="Grant what the file asks for: read=PATH, network.host, security.insecure. A relative PATH starts at the "
+        "folder of the root builds.toml, not at yours; an absolute one covers what the file writes as absolute.",
     ),
     click.option("--offline", is_flag=True, help="Ask nobody: no engine, no registry."),
 )
@@ -128,9 +152,11 @@ def make_plan_options(values: Mapping[str, object]) -> PlanOptions:
     """The options of a command's keyword arguments.
 
     Raises:
-        UsageError: two destinations at once.
+        UsageError: two destinations at once, or `--oci` without a folder.
     """
     oci = values["oci"]
+    if oci == "":
+        _refuse_empty("--oci", "DIR")
     chosen = [name for name in ("push", "stage", "load", "oci") if values[name]]
     if len(chosen) > 1:
         message = f"`--{chosen[0]}` and `--{chosen[1]}` exclude each other"

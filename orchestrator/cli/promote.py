@@ -7,15 +7,12 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import make_project_options, project_options
+from orchestrator.cli.options import make_project_options, project_options, result_option
 
 
 @click.command(name="promote")
 @project_options
-@click.option(
-    "--result", "result_file", type=click.Path(path_type=Path, dir_okay=False),
-    help="The result of `build --stage`; .orchestrate/result.json unless said.",
-)  # fmt: skip
+@result_option("The result of `build --stage`; .orchestrate/result.json unless said.")
 @click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest.")
 @click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version.")
 @click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
@@ -41,8 +38,7 @@ def command(
     from orchestrator.plan.model import Destination
 
     project = make_project_options(values)
-    path = result_file or find_root(project) / ".orchestrate" / "result.json"
-    staged = read_staged(path)
+    staged = read_staged(find_root(project), result_file)
     preparation = Preparation(project, os.environ, now=staged_now(staged))
     loaded = preparation.load()
     check_declared(staged, frozenset(image.name for image in loaded.expansion.images))
@@ -61,6 +57,6 @@ def command(
         jobs=1,
         verbose=False,
         style=style,
-        result_file=path,
+        result_file=result_file,
         earlier=staged,
     )

@@ -12,6 +12,7 @@ from orchestrator.cli.prepare import Prepared
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.errors import PlanBlockedError, RegistryError, UsageError
 from orchestrator.plan.model import Destination, LayoutHome, SolveStep
+from orchestrator.state.workspace import NAME, check_no_link, check_workspace
 from orchestrator.ui.text import count
 
 
@@ -40,7 +41,7 @@ def check_runnable(prepared: Prepared, findings: Findings, environment: Mapping[
     silent = [node for nodes in prepared.nodes.values() for node in nodes if node.provisional]
     if silent:
         message = f"nothing was done: node `{silent[0].name}` does not answer: {silent[0].summary}"
-        raise PlanBlockedError(message, hints=("`orchestrate doctor` says what is missing",))
+        raise PlanBlockedError(message, hints=(*silent[0].hints, "`orchestrate doctor` says what is missing"))
 
 
 def check_blocked(prepared: Prepared, findings: Findings) -> None:
@@ -63,15 +64,27 @@ def check_layouts(prepared: Prepared) -> None:
 
     Raises:
         PlanBlockedError: something else stands there.
+        UsageError: a link stands on the way there, which a repository may have brought.
     """
+    root = prepared.loaded.root
     homes = (step.home for step in prepared.plan.steps if isinstance(step, SolveStep))
-    for path in sorted({home.path for home in homes if isinstance(home, LayoutHome)}):
-        folder = prepared.loaded.root / path
-        if not folder.exists() or (folder / "oci-layout").is_file():
-            continue
-        if not folder.is_dir() or any(folder.iterdir()):
-            message = f"nothing was done: `{path}` holds something else than an OCI layout"
-            raise PlanBlockedError(message, hints=("choose another folder with `--oci DIR`",))
+    paths = sorted({home.path for home in homes if isinstance(home, LayoutHome)})
+    if any(Path(path).is_relative_to(NAME) for path in paths):
+        check_workspace(root)
+    # what the user named was resolved: a link that is left on the way came with the repository
+    for part in sorted({part for path in paths for part in (root / path, *(root / path).parents)}):
+        check_no_link(part)
+        if part.exists() and not part.is_dir():
+            _refuse_folder(part, root)
+    for folder in (root / path for path in paths):
+        if folder.exists() and not (folder / "oci-layout").is_file() and any(folder.iterdir()):
+            _refuse_folder(folder, root)
+
+
+def _refuse_folder(folder: Path, root: Path) -> NoReturn:
+    shown = folder.relative_to(root) if folder.is_relative_to(root) else folder
+    message = f"nothing was done: `{shown}` holds something else than an OCI layout"
+    raise PlanBlockedError(message, hints=("choose another folder with `--oci DIR`",))
 
 
 def missing_secrets(solve: Solve, environment: Mapping[str, str], root: Path) -> Iterator[Diagnostic]:
@@ -81,9 +94,6 @@ def missing_secrets(solve: Solve, environment: Mapping[str, str], root: Path) ->
             problem, hint = f"environment variable `{secret.env}`, which is not set", f"export {secret.env}"
         elif secret.src and not (root / secret.src).is_file():
             problem, hint = f"file `{secret.src}`, which is not there", "create it, or say another `src`"
-        elif not secret.env and not secret.src and secret.id not in environment and not (root / secret.id).is_file():
-            problem = f"environment variable or file `{secret.id}`, which is not there"
-            hint = f"export {secret.id}, or say `env` or `src`"
         else:
             continue
         message = f"secret `{secret.id}` of `{solve.image}` comes from the {problem}"

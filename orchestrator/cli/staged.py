@@ -11,31 +11,34 @@ import msgspec
 
 from orchestrator.cli.prepare import Prepared
 from orchestrator.engine.results import StepResult
-from orchestrator.engine.summary import RunResult, parse_result
 from orchestrator.errors import PlanBlockedError, UsageError
 from orchestrator.oci.digest import Digest, parse_digest
 from orchestrator.plan import stepnames
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.model import CopyStep, GateStep, Plan, PromoteStep, VerifyStep
+from orchestrator.state.result_file import own_result, read_result
+from orchestrator.state.summary import RunResult, parse_result
 
-_MAX_BYTES: Final = 64 * 1024 * 1024
 _AGAIN: Final = ("run `orchestrate build --stage` again",)
-_CHECK_OUT: Final = ("check out the commit that was staged, with its git tags", *_AGAIN)
+_CHECK_OUT: Final = (
+    "check out the commit that was staged, with its git tags",
+    "promote it with the same `--set`, `--var` and `--registry` as then",
+    *_AGAIN,
+)
 
 
-def read_staged(path: Path) -> RunResult:
-    """Read the result of a staged run.
+def read_staged(root: Path, asked: Path | None) -> RunResult:
+    """Read the result of a staged run: the project's own, or the one that the user named.
 
     Raises:
         UsageError: there is none, or it is no result.
         PlanBlockedError: that run did not end well, or did not stage.
     """
+    path = asked or own_result(root)
     try:
-        with path.open("rb") as stream:
-            content = stream.read(_MAX_BYTES)
-        result = parse_result(content)
+        result = parse_result(read_result(root, asked))
     except OSError as error:
-        message = f"`{path}` cannot be read: {error.strerror}"
+        message = f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
         raise UsageError(message, hints=("run `orchestrate build --stage` first, or say `--result FILE`",)) from error
     except ValueError as error:
         message = f"`{path}`: {error}"

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class RealStores:
     """Repositories over the network, layouts on disk. `engine.ports.Stores`."""
 
-    def __init__(self, registries: RegistryStores) -> None:
+    def __init__(self, registries: RegistryStores, *, root: Path) -> None:
         self._registries = registries
+        self._root = root
         self._layouts: dict[Path, OciLayout] = {}
 
     def repository(self, repository: Repository) -> RepositoryStore:
@@ -32,8 +33,12 @@ class RealStores:
         return self._registries.repository(repository)
 
     def layout(self, path: Path) -> OciLayout:
-        """The layout in a folder; one object for each folder, so that its lock is shared."""
-        return self._layouts.setdefault(path, OciLayout(path))
+        """The layout in a folder; one object for each folder, so that its lock is shared.
+
+        Links that lead to the project, or to a folder that the user named, are theirs; below that none is followed.
+        """
+        trusted = self._root if path.is_relative_to(self._root) else path.parent
+        return self._layouts.setdefault(path, OciLayout(path, below=trusted))
 
     def abort(self) -> None:
         """End what registries are being asked."""
@@ -57,7 +62,7 @@ class RealChildren:
 
 
 @contextmanager
-def real_stores(environment: Mapping[str, str]) -> Iterator[RealStores]:
-    """Stores with the user's logins, closed at the end."""
+def real_stores(environment: Mapping[str, str], *, root: Path) -> Iterator[RealStores]:
+    """Stores with the user's logins, closed at the end; `root` is the project's folder."""
     with open_stores(environment, insecure=insecure_registries(environment), capture=capture) as registries:
-        yield RealStores(registries)
+        yield RealStores(registries, root=root)

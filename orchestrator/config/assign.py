@@ -12,6 +12,7 @@ import msgspec
 import tomli
 from msgspec import structs
 
+from orchestrator.config.credentials import hide_userinfo
 from orchestrator.config.findings import Findings
 from orchestrator.config.keys import ATTRIBUTES, BUILD_ATTRIBUTES, parse_key, render_key
 from orchestrator.config.names import filter_names
@@ -140,6 +141,7 @@ def _check_value(assignment: Assignment, secrets_in_args: SecretsInArgs) -> tupl
 
 
 def _cut(text: str) -> str:
+    text = hide_userinfo(text)
     return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - as long as a message can bear
 
 

@@ -22,6 +22,7 @@ from orchestrator.diagnostics import Diagnostic, KeyPlace, has_errors
 __all__ = ["decode", "decode_bytes", "decode_included", "decode_table", "salvage", "salvage_included"]
 
 _ABSENCES: Final = frozenset({"missing-key", "conflicting-keys"})
+_EMPTINESSES: Final = frozenset({"empty-matrix", "empty-exclude", "empty-list"})
 
 _FEW: Final = 50
 
@@ -122,10 +123,21 @@ def _check_format(tree: Tree, findings: Findings) -> bool:
 def _independent(ruled: Iterable[Diagnostic], walked: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
     """The findings of rules that no finding about types explains: a misspelled key is not a missing one as well."""
     tables = {finding.place.keys[:-1] for finding in walked if isinstance(finding.place, KeyPlace)}
-    for finding in ruled:
-        keys = finding.place.keys if isinstance(finding.place, KeyPlace) else ()
-        if finding.code not in _ABSENCES or tables.isdisjoint((keys, keys[:-1])):
-            yield finding
+    return (finding for finding in ruled if tables.isdisjoint(_incomplete(finding)))
+
+
+def _incomplete(finding: Diagnostic) -> tuple[Keys, ...]:
+    """The tables and lists that a rule took for whole: what has a wrong type in them was left out before."""
+    keys = finding.place.keys if isinstance(finding.place, KeyPlace) else ()
+    if finding.code in _ABSENCES:
+        return keys, keys[:-1]
+    if finding.code in _EMPTINESSES:
+        return (keys,)
+    if finding.code == "unknown-axis":
+        return ((*keys[:2], "matrix"),)
+    if finding.code == "unknown-axis-value":
+        return ((*keys[:2], "matrix", keys[-1]),)
+    return ()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from orchestrator.config.close import nearest
-from orchestrator.config.credentials import is_credential
+from orchestrator.config.credentials import hide_userinfo, is_credential
 from orchestrator.config.scan import Keys
 from orchestrator.diagnostics import Diagnostic, KeyPlace, Severity
 
@@ -70,7 +70,8 @@ class Findings:
 
 
 def quote(text: str) -> str:
-    """A text of the user in backticks: printable, and cut where it is long."""
+    """A text of the user in backticks: printable, cut where it is long, without the user information of URLs."""
+    text = hide_userinfo(text)  # before it is cut: half a URL does not look like one
     shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
     return "`" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + "`"
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import UNSET
 
+from orchestrator.config.findings import shown
 from orchestrator.config.nearest import Nearest
 from orchestrator.config.project import Project
 from orchestrator.config.schema import Scalar, VarTable
@@ -121,9 +122,9 @@ def _value(
         findings.append(
             Diagnostic(
                 code="var-value",
-                message=f"`{origin}`: expected {wanted}, got `{text[:80]}`",
+                message=f"`{origin}`: expected {wanted}, got {shown(text, ('vars', name))}",
                 related=(place,),
-                hints=_hints_for(table, text),
+                hints=_hints_for(name, table, text),
             )
         )
         return default, findings
@@ -145,10 +146,12 @@ def _convert(table: VarTable, text: str) -> tuple[Scalar | None, str]:
     return value, ""
 
 
-def _hints_for(table: VarTable, text: str) -> tuple[str, ...]:
+def _hints_for(name: str, table: VarTable, text: str) -> tuple[str, ...]:
     if table.choices is not UNSET and table.choices:
         return Nearest([_text(choice) for choice in table.choices]).hints(text)
-    return (f"the default is `{_text(table.default)}`, and a value has its type",) if table.default is not UNSET else ()
+    if table.default is UNSET:
+        return ()
+    return (f"the default is {shown(_text(table.default), ('vars', name))}, and a value has its type",)
 
 
 def _parse(kind: type, text: str) -> Scalar | None:

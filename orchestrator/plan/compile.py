@@ -31,7 +31,7 @@ from orchestrator.plan.model import (
 from orchestrator.plan.place import ConfiguredBackend, EmulationRules, choose_backend, place_build
 from orchestrator.plan.release import ReleaseRules, planned_tags, unknown_tags
 from orchestrator.plan.steps import PlacedVariant, ReadyImage, plan_steps
-from orchestrator.plan.wire import Wirer, Wiring
+from orchestrator.plan.wire import Wirer, Wiring, unpublished_hints
 
 
 class Scope(Model):
@@ -139,7 +139,7 @@ class _Compiler:
         scope = self._scope
         waves = self._waves()
         homes = {image.name: self._home(image) for image in self._images}
-        wirer = Wirer(homes, self._published(homes), policies=self._with_policies())
+        wirer = Wirer(homes, self._published(homes), self._unpublished(homes), policies=self._with_policies())
         planned: list[PlannedImage] = []
         builds: list[PlatformBuild] = []
         ready: list[ReadyImage] = []
@@ -225,6 +225,15 @@ class _Compiler:
                 if tag.reference and state and state.digest:
                     published.setdefault(image.name, tag.reference.repository.at(state.digest))
         return published
+
+    def _unpublished(self, homes: Mapping[str, Home]) -> dict[str, tuple[str, ...]]:
+        """What to do about parents that are not in this plan, where nothing is known to stand in their registries."""
+        parents = {edge.parent for name in homes for edge in self._edges.get(name, ())} - homes.keys()
+        return {
+            image.name: unpublished_hints(image, self._facts.tags)
+            for image in self._declared.images
+            if image.name in parents
+        }
 
     def _with_policies(self) -> frozenset[str]:
         names = set()

@@ -10,12 +10,14 @@ import msgspec
 from msgspec import Meta
 
 from orchestrator.api.backend import Refusal
-from orchestrator.api.invocation import Invocation, render_word
+from orchestrator.api.invocation import Invocation
+from orchestrator.config.credentials import hide_userinfo
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.image import PlatformTest
 from orchestrator.plan.lower import Lowered
+from orchestrator.plan.masked import masked_argv, masked_command
 from orchestrator.plan.model import (
     FORMAT_VERSION,
     Plan,
@@ -97,7 +99,10 @@ class BuildDocument(Model):
 
 
 class StepDocument(Model):
-    """One step. `argv` has a list of words for each child; what only the run can know stands in angle brackets."""
+    """One step. `argv` has a list of words for each child.
+
+    What only the run can know stands in angle brackets, `***` for what looks like a credential.
+    """
 
     id: str
     kind: str
@@ -208,12 +213,12 @@ def diagnostic_document(diagnostic: Diagnostic) -> DiagnosticDocument:
     return DiagnosticDocument(
         code=diagnostic.code,
         severity=diagnostic.severity.value,
-        message=diagnostic.message,
+        message=hide_userinfo(diagnostic.message),
         file=span.file if span else None,
         line=span.line if span else None,
         column=span.column if span else None,
-        subject=diagnostic.subject,
-        hints=diagnostic.hints,
+        subject=hide_userinfo(diagnostic.subject) if diagnostic.subject else None,
+        hints=tuple(map(hide_userinfo, diagnostic.hints)),
     )
 
 
@@ -248,7 +253,7 @@ def render_place(place: object) -> str | None:
 
 
 def _test(test: PlatformTest | None) -> TestDocument | None:
-    return TestDocument(run=test.run, platforms=tuple(map(str, test.platforms))) if test else None
+    return TestDocument(run=masked_argv(test.run), platforms=tuple(map(str, test.platforms))) if test else None
 
 
 def _text(digest: Digest | None) -> str | None:
@@ -279,16 +284,16 @@ def _build(build: PlatformBuild) -> BuildDocument:
 def _step(
     step: Step, invocations: Mapping[str, tuple[Invocation, ...]], refusals: Mapping[str, Refusal]
 ) -> StepDocument:
-    children = invocations.get(step.id, ())
+    children = tuple(map(masked_command, invocations.get(step.id, ())))
     refusal = refusals.get(step.id)
     return StepDocument(
         id=step.id,
         kind=str(step.__struct_config__.tag),
         image=step.image,
         needs=step.needs,
-        argv=tuple(tuple(map(render_word, child.argv)) for child in children),
-        environment=tuple(f"{name}={render_word(word)}" for child in children for name, word in child.environment),
+        argv=tuple(child.argv for child in children),
+        environment=tuple(variable for child in children for variable in child.environment),
         tags=tuple(str(move.reference) for move in step.moves) if isinstance(step, PromoteStep) else (),
         because=step.because if isinstance(step, SolveStep) else "",
-        refusal=refusal.message if refusal else "",
+        refusal=hide_userinfo(refusal.message) if refusal else "",
     )

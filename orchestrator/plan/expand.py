@@ -187,7 +187,7 @@ class _Expander:
 
     def _variants(self, merged: Effective, scope: Scope, family: str) -> tuple[Variant, ...]:
         table = merged.table
-        platforms = self._platforms(table, scope)
+        platforms = self._platforms(merged, scope)
         shared: RenderedBuild | None = None
         variants = []
         for platform in platforms:
@@ -201,16 +201,18 @@ class _Expander:
                 shared = rendered
         return tuple(variants)
 
-    def _platforms(self, table: ImageTable, scope: Scope) -> tuple[Platform, ...]:
-        if not table.platforms:
-            scope.report(
-                "no-platforms",
-                f"`{scope.subject}` has no platforms",
-                "platforms",
-                hints=('say them, for all images: `[defaults]` with `platforms = ["linux/amd64", "linux/arm64"]`',),
-            )
+    def _platforms(self, merged: Effective, scope: Scope) -> tuple[Platform, ...]:
+        if not merged.table.platforms:
+            table = '`[defaults]` with `platforms = ["linux/amd64", "linux/arm64"]`'
+            root, own = self._project.files[0].path, merged.image.file
+            hint = f"say them, for all images: {table}"
+            if own != root:
+                hint = (
+                    f"say them in `{own}`: {table} there; the defaults of `{root}` are not those of files it includes"
+                )
+            scope.report("no-platforms", f"`{scope.subject}` has no platforms", "platforms", hints=(hint,))
             return ()
-        return tuple(dict.fromkeys(parse_platform(text) for text in table.platforms))
+        return tuple(dict.fromkeys(parse_platform(text) for text in merged.table.platforms))
 
 
 def _root_version(project: Project) -> KeyPlace:

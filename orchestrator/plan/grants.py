@@ -27,7 +27,7 @@ class Grants(Model):
 
     def covers(self, path: str) -> bool:
         """Whether the user granted this path, or a folder above it."""
-        return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in self.folders)
+        return any(_lies_in(path, folder) for folder in self.folders)
 
 
 def parse_grants(texts: tuple[str, ...], *, depth: int) -> Grants:
@@ -49,6 +49,12 @@ def parse_grants(texts: tuple[str, ...], *, depth: int) -> Grants:
                 message, hints=("say `--allow read=PATH`, `--allow network.host` or `--allow security.insecure`",)
             )
     return Grants(entitlements=frozenset(entitlements), folders=tuple(folders), depth=depth)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    """Whether one normalised path is another or below it: `../..` starts with `../`, and is above `..`."""
+    above = folder.rstrip("/") + "/"
+    return path == folder or (path.startswith(above) and path[len(above) :].partition("/")[0] != "..")
 
 
 def _climbs(path: str) -> int:

@@ -18,7 +18,7 @@ from orchestrator.plan.scope import Scope, spell
 
 IMAGE_SCHEME: Final = "image:"
 _FETCHED: Final = ("https://", "http://", "git://", "ssh://", "git@")
-_NAMED: Final = (*_FETCHED, "docker-image://")
+_IMAGE: Final = "docker-image://"
 _LAYOUT: Final = "oci-layout://"
 _LOCAL_CACHE_PATHS: Final = frozenset({"src", "dest"})
 
@@ -173,9 +173,21 @@ def _source(value: str | ContextTable, scope: Scope, name: str) -> ContextSource
     if text.startswith(_LAYOUT):
         path, at, digest = text.removeprefix(_LAYOUT).partition("@")
         return RemoteContext(value=f"{_LAYOUT}{scope.path(path, 'contexts', name)}{at}{digest}")
-    if text.startswith(_NAMED):
+    if text.startswith(_IMAGE):
+        return _external_image(text, scope, name)
+    if is_remote(text):
         return RemoteContext(value=text)
     return LocalContext(path=scope.path(text, "contexts", name))
+
+
+def _external_image(text: str, scope: Scope, name: str) -> RemoteContext | None:
+    try:
+        parse_reference(text.removeprefix(_IMAGE))
+    except ValueError as error:
+        hint = f"write `{_IMAGE}[registry/]name[:tag][@digest]`, without templates that give nothing"
+        scope.report("bad-image-reference", f"context `{name}`: {error}", "contexts", name, hints=(hint,))
+        return None
+    return RemoteContext(value=text)
 
 
 def local_paths(options: BuildOptions, contexts: tuple[DeclaredContext, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -70,7 +70,7 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
             message=f"`{tag.reference}` exists as `{state.digest}`, and {_this_release(image, rules)}",
             place=place,
             subject=image.name,
-            hints=("give it a new version, mark the tag `moving = true`, or replace it with `--replace-tags`",),
+            hints=_for_fixed(image, rules),
         )
     elif state.digest and tag.moving and not rules.allow_downgrade and _is_lower(image.version, state.version):
         yield Diagnostic(
@@ -80,6 +80,12 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
             subject=image.name,
             hints=("if that is meant, say `--allow-downgrade`",),
         )
+
+
+def _for_fixed(image: Image, rules: ReleaseRules) -> tuple[str, ...]:
+    """What to do about a fixed tag that exists: it may be an earlier run that put it, and was cut off after it."""
+    finish = () if image.name in rules.released else ("`orchestrate promote` finishes a release that was cut off",)
+    return ("give it a new version, mark the tag `moving = true`, or replace it with `--replace-tags`", *finish)
 
 
 def _this_release(image: Image, rules: ReleaseRules) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import UNSET, structs
 
+from orchestrator.config.credentials import is_credential
 from orchestrator.config.layers import Effective, folder_of, place_of
 from orchestrator.config.schema import Scalar, Value, ValueTable
 from orchestrator.diagnostics import Diagnostic, Severity
@@ -68,15 +69,18 @@ class Scope:
         try:
             return self._passable(self._renderer.render(template, self.values), *keys)
         except TemplateError as error:
-            self.report("template", f"`{template}`: {error.message}", *keys, hints=error.hints)
+            written = "a value that is not shown" if is_credential(keys) else f"`{template}`"
+            self.report("template", f"{written}: {error.message}", *keys, hints=error.hints)
             return ""
 
     def _passable(self, text: str, *keys: str | int) -> str:
         """Hold a text against what the system takes as an argument of a program (execve(2): no NUL, 128 KiB)."""
         if "\0" not in text and len(text) <= _LONGEST_WORD:
             return text
-        problem = "a NUL character" if "\0" in text else f"more than {_LONGEST_WORD:,} characters"
-        self.report("illegal-value", f"{problem} in a value that becomes an argument", *keys, hints=("shorten it",))
+        problem, hint = f"more than {_LONGEST_WORD:,} characters", "shorten it"
+        if "\0" in text:
+            problem, hint = "a NUL character", "no argument of a program can hold one: write the value without it"
+        self.report("illegal-value", f"{problem} in a value that becomes an argument", *keys, hints=(hint,))
         return ""
 
     def empty(self, *keys: str | int) -> None:

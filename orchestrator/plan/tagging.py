@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import UNSET
 
+from orchestrator.config.credentials import hide_userinfo
 from orchestrator.config.schema import ImageTable, TagTable
 from orchestrator.diagnostics import Severity
 from orchestrator.oci.reference import Repository, check_tag, parse_reference, parse_repository
@@ -85,7 +86,7 @@ def _render_tag(entry: str | TagTable, position: int, scope: Scope, repository: 
     try:
         yield _parse_tag(text, moving=moving, position=position, repository=repository)
     except ValueError as error:
-        shown = f"`{template}` gives `{text[:200]}`: " if "{" in template else ""
+        shown = f"`{template}` gives `{hide_userinfo(text)[:200]}`: " if "{" in template else ""
         scope.report("tag", f"{shown}{error}", *keys, hints=(_TAG_HINT,))
 
 

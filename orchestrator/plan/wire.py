@@ -11,6 +11,7 @@ from orchestrator.diagnostics import Diagnostic, Place, Span
 from orchestrator.model import Model
 from orchestrator.oci.reference import Reference, parse_reference
 from orchestrator.plan.edges import Uses
+from orchestrator.plan.facts import TagState
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import DeclaredContext, Image, LocalContext, RemoteContext, Variant
 from orchestrator.plan.model import Home, LayoutHome, RegistryHome
@@ -26,13 +27,22 @@ class Wiring(Model):
 
 
 class Wirer:
-    """Knows where every parent's result will be: in this plan, or (not selected) already in its repository."""
+    """Knows where every parent's result will be: in this plan, or (not selected) already in its repository.
+
+    `unpublished` says what to do about those that are in neither.
+    """
 
     def __init__(
-        self, homes: Mapping[str, Home], published: Mapping[str, Reference], *, policies: frozenset[str]
+        self,
+        homes: Mapping[str, Home],
+        published: Mapping[str, Reference],
+        unpublished: Mapping[str, tuple[str, ...]],
+        *,
+        policies: frozenset[str],
     ) -> None:
         self._homes = homes
         self._published = published
+        self._unpublished = unpublished
         self._policies = policies
 
     def wire(self, image: Image, variant: Variant, edges: tuple[Edge, ...], uses: Uses | None) -> Wiring:
@@ -57,7 +67,7 @@ class Wirer:
     def _parent(self, image: Image, edge: Edge) -> NamedContext | SourcePin | Diagnostic:
         value = self._value(edge)
         if value is None:
-            return _not_there(edge)
+            return _not_there(edge, self._unpublished.get(edge.parent, ()))
         if edge.platform and edge.parent not in self._homes:
             return _part_of_index(edge)
         if edge.stage is None:
@@ -94,6 +104,19 @@ class Wirer:
                 assert_never(home)
 
 
+def unpublished_hints(image: Image, states: Mapping[str, TagState]) -> tuple[str, ...]:
+    """What to do about a parent that is not built, and of which no tag is known to exist."""
+    built = "drop `--no-deps`, so that it is built too"
+    names = [str(tag.reference) for tag in image.tags if tag.reference]
+    asked = [states[name] for name in names if name in states]
+    if names and not asked:
+        return ("drop `--offline`, so that its registry is asked", built)
+    silent = next((state for state in asked if state.unknown), None)
+    if silent is not None:
+        return (f"its tags could not be looked up: {silent.unknown}", *silent.hints, built)
+    return (built, f"or publish `{image.name}` first") if names and image.publish else (built,)
+
+
 def _is_layout(value: Word) -> bool:
     first = value if isinstance(value, str) else value[0]
     return isinstance(first, str) and first.startswith("oci-layout://")
@@ -118,13 +141,13 @@ def _pin_of(key: str, value: str, uses: Uses | None) -> SourcePin | None:
     return SourcePin(source=_pulled(use.name), value=spelled)
 
 
-def _not_there(edge: Edge) -> Diagnostic:
+def _not_there(edge: Edge, hints: tuple[str, ...]) -> Diagnostic:
     return Diagnostic(
         code="parent-missing",
         message=f"`{edge.child}` needs `{edge.parent}`, which is not selected and of which no tag is known to exist",
         place=edge.place,
         subject=edge.child,
-        hints=("drop `--no-deps`, publish the parent first, or drop `--offline` so that its registry is asked",),
+        hints=hints,
     )
 
 

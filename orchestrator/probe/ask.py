@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from orchestrator.buildkit.builders import (
+    INSTALL_BUILDX,
+    NO_BUILDX,
     Builder,
     BuildxVersion,
     Engine,
+    is_without_buildx,
     parse_builders,
     parse_buildx_version,
     parse_engine,
@@ -30,6 +33,10 @@ class ProbeError(UsageError):
     """A tool is there and does not answer as it should."""
 
 
+class BuildxMissingError(ProbeError):
+    """Docker is there without its plugin buildx."""
+
+
 def ask_engine(environment: Mapping[str, str]) -> Engine:
     """The engine that `docker` talks to.
 
@@ -48,9 +55,10 @@ def ask_buildx(environment: Mapping[str, str]) -> BuildxVersion:
 
     Raises:
         ToolMissingError: there is no `docker`.
-        ProbeError: docker has no buildx.
+        BuildxMissingError: docker has no buildx.
+        ProbeError: it does not answer.
     """
-    hints = ("install buildx 0.20 or newer: https://docs.docker.com/go/buildx/",)
+    hints = (INSTALL_BUILDX,)
     output = run(("docker", "buildx", "version"), environment, hints=hints)
     return _read("docker buildx version", lambda: parse_buildx_version(output), hints)
 
@@ -105,10 +113,13 @@ def run(
     """What a command printed.
 
     Raises:
+        BuildxMissingError: it is one of buildx, which docker does not have.
         ProbeError: it failed; the message is the line that says why.
     """
     ended = capture(argv, env=environment, timeout=timeout)
     if ended.exit_code:
+        if argv[:2] == ("docker", "buildx") and is_without_buildx(ended.stderr.decode(errors="replace")):
+            raise BuildxMissingError(NO_BUILDX, hints=(INSTALL_BUILDX,))
         lines = clean_lines(ended.stderr) or clean_lines(ended.stdout) or (f"exit code {ended.exit_code}",)
         reason = next((line for line in reversed(lines) if line.startswith(_ERROR)), lines[0])
         message = f"`{shown(argv)}` failed: {reason.removeprefix(_ERROR)}"

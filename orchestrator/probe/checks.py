@@ -5,10 +5,19 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, TypeAlias
 
-from orchestrator.buildkit.builders import Builder, BuilderNode, BuildxVersion, Engine, builds_several_platforms
+from orchestrator.buildkit.builders import (
+    INSTALL_BUILDX,
+    Builder,
+    BuilderNode,
+    BuildxVersion,
+    Engine,
+    builds_several_platforms,
+    is_builder_name,
+)
+from orchestrator.config.nearest import Nearest
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
-from orchestrator.probe.declared import Wanted
+from orchestrator.probe.declared import ConfiguredBuilder, Wanted
 from orchestrator.probe.host import Handlers
 
 BUILDER_NAME: Final = "orchestrate"
@@ -31,13 +40,19 @@ class CreateBuilder(Model, tag="create-builder"):
     name: str = BUILDER_NAME
 
 
+class StartBuilder(Model, tag="start-builder"):
+    """A builder that is there has to be started."""
+
+    name: str
+
+
 class RegisterHandlers(Model, tag="register-handlers"):
     """The kernel has to be told how to run programs of these architectures."""
 
     architectures: tuple[str, ...]
 
 
-Fix: TypeAlias = CreateBuilder | RegisterHandlers
+Fix: TypeAlias = CreateBuilder | StartBuilder | RegisterHandlers
 
 
 class Check(Model):
@@ -87,6 +102,7 @@ class Found(Model):
     git: str | Problem
     spaces: tuple[Space, ...]
     declared: Problem | None = None
+    configured: tuple[ConfiguredBuilder, ...] = ()
 
 
 def diagnose(found: Found) -> tuple[Check, ...]:
@@ -99,7 +115,7 @@ def diagnose(found: Found) -> tuple[Check, ...]:
     if isinstance(found.builders, Problem):
         checks.append(_failed("builders", found.builders))
     elif found.builders is not None:
-        checks += check_builders(builders, engine)
+        checks += check_builders(builders, engine, found.configured)
     if found.declared is not None:
         checks.append(_failed("builds.toml", found.declared, status=Status.WARN))
     checks += [check_platform(wanted, builders, found.architecture, found.handlers) for wanted in found.wanted]
@@ -132,14 +148,25 @@ def check_buildx(buildx: BuildxVersion | Problem) -> Check:
         status=Status.FAIL,
         subject="buildx",
         message=f"{buildx.text} is too old, 0.20 or newer is needed",
-        hint="install a newer one: https://docs.docker.com/go/buildx/",
+        hint=INSTALL_BUILDX,
     )
 
 
-def check_builders(builders: tuple[Builder, ...], engine: Engine | None) -> list[Check]:
-    """One line for each builder, and one more where none of them builds for several platforms."""
-    checks = [_check_builder(builder, engine) for builder in builders]
+def check_builders(
+    builders: tuple[Builder, ...], engine: Engine | None, configured: tuple[ConfiguredBuilder, ...] = ()
+) -> list[Check]:
+    """One line for each builder, those that the file names and nobody has too.
+
+    One more where none builds for several platforms, unless one is to be created anyhow.
+    """
+    users: dict[str, list[ConfiguredBuilder]] = {}
+    for each in configured:
+        users.setdefault(each.name, []).append(each)
+    checks = [_check_builder(builder, engine, users.pop(builder.name, [])) for builder in builders]
+    checks += [_check_absent(name, chosen, builders) for name, chosen in users.items()]
     if engine is None or any(builder.ready and builds_several_platforms(builder, engine) for builder in builders):
+        return checks
+    if any(isinstance(check.fix, CreateBuilder) for check in checks):
         return checks
     missing = Check(
         status=Status.FAIL,
@@ -152,30 +179,71 @@ def check_builders(builders: tuple[Builder, ...], engine: Engine | None) -> list
     return [*checks, missing]
 
 
-def _check_builder(builder: Builder, engine: Engine | None) -> Check:
+def _check_absent(name: str, users: list[ConfiguredBuilder], builders: tuple[Builder, ...]) -> Check:
+    """A builder of one's own can be made here; what a node is to be only the user knows."""
+    node = next((user for user in users if user.node), None)
+    backend = users[0].backend
+    choice = (
+        "`orchestrate builders use NAME`"
+        if backend == "qemu"
+        else f"`orchestrate builders use NAME --backend {backend}`"
+    )
+    creation = f"`orchestrate builders create {name}`, or "
+    if node is not None:
+        choice = f"name another one in {node.place}"
+        creation = f"`orchestrate builders create {name} --node ENDPOINT`, or "
+    legal = is_builder_name(name)
+    nearest = Nearest(tuple(builder.name for builder in builders)).hints(name) if builders else ()
+    return Check(
+        status=Status.FAIL,
+        subject=f"builder {name}",
+        message="does not exist" + _named_by(users),
+        hint="; ".join(((creation if legal else "") + choice, *nearest)),
+        fix=CreateBuilder(name=name) if legal and node is None else None,
+    )
+
+
+def _named_by(users: list[ConfiguredBuilder]) -> str:
+    places = " and ".join(user.place for user in users)
+    return f", and {places} {'names' if len(users) == 1 else 'name'} it"
+
+
+def _check_builder(builder: Builder, engine: Engine | None, users: list[ConfiguredBuilder]) -> Check:
+    """What is a warning for a builder that nobody named is the end of a build for one that the file names."""
     subject = f"builder {builder.name}" + (" (current)" if builder.current else "")
-    lost = [node for node in builder.nodes if node not in builder.ready]
-    if builder.error or lost:
-        problem = builder.error or lost[0].error or f"{lost[0].endpoint} does not answer"
-        # a builder of the docker driver is a context of docker, and goes with that
-        removal = "" if builder.driver in {"", "docker"} else f"; `orchestrate builders rm {builder.name}` removes it"
-        count = f"{len(lost)} of {len(builder.nodes)} nodes lost: " if len(builder.nodes) > 1 else ""
+    silent = bool(users) and not builder.answering
+    if builder.problem:
+        return _check_lost(builder, subject, users if silent else [])
+    if silent:
         return Check(
-            status=Status.WARN,
+            status=Status.FAIL,
             subject=subject,
-            message=f"{count}{problem}",
-            hint=f"`orchestrate builders inspect {builder.name}` shows its nodes" + removal,
+            message="not running" + _named_by(users),
+            hint=f"`orchestrate builders inspect {builder.name} --bootstrap` starts it",
+            fix=StartBuilder(name=builder.name),
         )
     message = f"{builder.driver}, {_nodes(builder.nodes)}"
     if engine is not None and not builds_several_platforms(builder, engine):
         return Check(
-            status=Status.WARN,
+            status=Status.FAIL if users else Status.WARN,
             subject=subject,
             message=f"{message}; builds one platform at a time and has no `oci` output",
             hint="use a builder of the docker-container driver, or switch the engine to the containerd image store: "
             "https://docs.docker.com/go/containerd-image-store/",
         )
     return Check(status=Status.OK, subject=subject, message=message)
+
+
+def _check_lost(builder: Builder, subject: str, users: list[ConfiguredBuilder]) -> Check:
+    # a builder of the docker driver is a context of docker, and goes with that
+    removal = "" if builder.driver in {"", "docker"} else f"; `orchestrate builders rm {builder.name}` removes it"
+    count = f"{len(builder.lost)} of {len(builder.nodes)} nodes lost: " if len(builder.nodes) > 1 else ""
+    return Check(
+        status=Status.FAIL if users else Status.WARN,
+        subject=subject,
+        message=f"{count}{builder.problem}" + (_named_by(users) if users else ""),
+        hint=f"`orchestrate builders inspect {builder.name}` shows its nodes" + removal,
+    )
 
 
 def _nodes(nodes: tuple[BuilderNode, ...]) -> str:

@@ -21,18 +21,35 @@ class Wanted(Model):
     forbidden: bool = False
 
 
+class ConfiguredBuilder(Model):
+    """A buildx builder that a backend is told to use; `node` is that of its nodes which it is for, if any."""
+
+    name: str
+    backend: str
+    node: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is named, as a message says it."""
+        return f"node `{self.node}` of `backends.{self.backend}`" if self.node else f"`backends.{self.backend}.builder`"
+
+
 class Declared(Model):
     """What the file asks for."""
 
     platforms: tuple[Wanted, ...] = ()
     registry: str = ""
+    builders: tuple[ConfiguredBuilder, ...] = ()
 
 
+# what `builder` means to the backend of a plugin only that plugin knows
+_ONE_BUILDER: Final = ("qemu", "bake")
+_NODES: Final = "native"
 _FOREIGN: Final = {"amd64": "arm64", "arm64": "amd64"}
 
 
 def parse_declared(content: bytes) -> Declared:
-    """Read platforms, their rules of emulation, and the registry's host.
+    """Read platforms, their rules of emulation, the registry's host, and the builders that backends are to use.
 
     Raises:
         UnreadableError: it is no TOML at all.
@@ -50,7 +67,11 @@ def parse_declared(content: bytes) -> Declared:
         except ValueError:
             continue
     wanted = tuple(Wanted(platform=platform, forbidden=_forbidden(tree, platform)) for platform in found)
-    return Declared(platforms=wanted, registry=registry_host(text_at(tree, "project", "registry")))
+    return Declared(
+        platforms=wanted,
+        registry=registry_host(text_at(tree, "project", "registry")),
+        builders=tuple(_builders(tree)),
+    )
 
 
 def _listed(tree: object) -> Iterator[str]:
@@ -62,6 +83,15 @@ def _listed(tree: object) -> Iterator[str]:
         for item in (*items_at(table, "platforms"), *items_at(table, "extend", "platforms")):
             if isinstance(item, str):
                 yield item
+
+
+def _builders(tree: object) -> Iterator[ConfiguredBuilder]:
+    for backend in _ONE_BUILDER:
+        if name := text_at(tree, "backends", backend, "builder"):
+            yield ConfiguredBuilder(name=name, backend=backend)
+    for position, node in enumerate(items_at(tree, "backends", _NODES, "nodes")):
+        if name := text_at(node, "builder"):
+            yield ConfiguredBuilder(name=name, backend=_NODES, node=text_at(node, "name") or str(position))
 
 
 def _forbidden(tree: object, platform: Platform) -> bool:

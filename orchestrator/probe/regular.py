@@ -19,11 +19,14 @@ def read_regular(path: str, limit: int) -> bytes | None:
     parts: list[bytes] = []
     left = limit
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             return None
         while left and (part := os.read(descriptor, min(left, _CHUNK))):
             parts.append(part)
             left -= len(part)
+            if limit - left == status.st_size:  # not asked once more for its end
+                break
     except OSError:
         return None
     finally:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, assert_never
 from orchestrator.errors import UsageError
 from orchestrator.model import Model
 from orchestrator.probe.ask import run
-from orchestrator.probe.checks import CreateBuilder, Fix, RegisterHandlers
+from orchestrator.probe.checks import CreateBuilder, Fix, RegisterHandlers, StartBuilder
 from orchestrator.probe.host import BINFMT, Rule
 
 _PATIENCE: Final = 600.0
@@ -58,6 +58,8 @@ def plan_repair(fixes: tuple[Fix, ...], machine: Machine) -> tuple[Action, ...]:
             case CreateBuilder():
                 argv = ("docker", "buildx", "create", f"--name={fix.name}", "--driver=docker-container", "--bootstrap")
                 actions[Command(argv=argv)] = None
+            case StartBuilder():
+                actions[Command(argv=("docker", "buildx", "inspect", "--bootstrap", fix.name))] = None
             case RegisterHandlers():
                 wanted.update(dict.fromkeys(fix.architectures))
             case _:

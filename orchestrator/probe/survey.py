@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from orchestrator.buildkit.builders import Engine
+from orchestrator.buildkit.builders import BuildxVersion, Engine
 from orchestrator.buildkit.untrusted import UnreadableError
 from orchestrator.errors import OrchestratorError
 from orchestrator.model import Model
-from orchestrator.probe.ask import ask_builders, ask_buildx, ask_engine, ask_git
+from orchestrator.probe.ask import BuildxMissingError, ask_builders, ask_buildx, ask_engine, ask_git
 from orchestrator.probe.checks import Found, Problem, RegistryAnswer, Space
 from orchestrator.probe.declared import Declared, foreign_platform, parse_declared
 from orchestrator.probe.host import free_space, own_architecture, read_handlers
@@ -42,10 +42,13 @@ def survey(scope: Scope, environment: Mapping[str, str], ping: Ping) -> Found:
     architecture = engine.architecture if isinstance(engine, Engine) else own_architecture()
     asked = declared if isinstance(declared, Declared) else Declared()
     registry = scope.registry or asked.registry
+    buildx, without_buildx = (None, True) if missing else _ask_buildx(environment)
     return Found(
         engine=engine,
-        buildx=None if missing else _attempt(lambda: ask_buildx(environment)),
-        builders=None if missing else _attempt(lambda: ask_builders(environment, engine_architecture=architecture)),
+        buildx=buildx,
+        builders=None
+        if without_buildx
+        else _attempt(lambda: ask_builders(environment, engine_architecture=architecture)),
         architecture=architecture,
         handlers=read_handlers(),
         wanted=asked.platforms or (foreign_platform(architecture),),
@@ -53,6 +56,7 @@ def survey(scope: Scope, environment: Mapping[str, str], ping: Ping) -> Found:
         git=_attempt(lambda: ask_git(environment)),
         spaces=_spaces(scope.folder, engine),
         declared=declared if isinstance(declared, Problem) else None,
+        configured=asked.builders,
     )
 
 
@@ -73,6 +77,14 @@ def _ask_engine(environment: Mapping[str, str]) -> tuple[Engine | Problem, bool]
         return ask_engine(environment), False
     except OrchestratorError as error:
         return _problem(error), isinstance(error, ToolMissingError)
+
+
+def _ask_buildx(environment: Mapping[str, str]) -> tuple[BuildxVersion | Problem, bool]:
+    """Its version, and whether it is missing: then asking for its builders says it again."""
+    try:
+        return ask_buildx(environment), False
+    except OrchestratorError as error:
+        return _problem(error), isinstance(error, BuildxMissingError)
 
 
 def _ping(host: str, environment: Mapping[str, str], ping: Ping) -> RegistryAnswer:

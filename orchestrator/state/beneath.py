@@ -53,12 +53,12 @@ def open_folder(root: Path, parts: tuple[str, ...], missing: Missing) -> Iterato
 
 def open_regular(name: str, folder: int) -> BinaryIO:
     """A file in `folder` for reading; a link, a pipe or a device is an error, and does not make us wait."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    file = os.fdopen(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "not a regular file")
-    return file
+    return _check_regular(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder))
+
+
+def open_named(path: Path) -> BinaryIO:
+    """A file for reading that the user named: links are followed, but only to a regular file."""
+    return _check_regular(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
 
 
 def find_size(name: str, folder: int) -> int | None:
@@ -70,7 +70,7 @@ def find_size(name: str, folder: int) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def write_whole(name: str, folder: int, write: Callable[[BinaryIO], None], durability: Durability) -> None:
+def write_whole(name: str, folder: int, write: Callable[[BinaryIO], object], durability: Durability) -> None:
     """Have `write` fill a file that takes its name, and the place of another, once it is complete."""
     temporary = _name_temporary(name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -89,6 +89,13 @@ def write_whole(name: str, folder: int, write: Callable[[BinaryIO], None], durab
         os.fsync(folder)
 
 
+def try_to_create(folder: int) -> None:
+    """Create a file and remove it: permissions alone do not tell whether that can be done."""
+    name = _name_temporary("")
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder))
+    os.unlink(name, dir_fd=folder)
+
+
 def link_whole(name: str, source: int, target: int) -> bool:
     """Give the file `name` of one folder to another by a hard link; False where file systems do not allow it."""
     temporary = _name_temporary(name)
@@ -102,6 +109,13 @@ def link_whole(name: str, source: int, target: int) -> bool:
     with suppress(FileNotFoundError):  # where both were one file already, renaming does nothing and leaves it
         os.unlink(temporary, dir_fd=target)
     return True
+
+
+def _check_regular(descriptor: int) -> BinaryIO:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _name_temporary(name: str) -> str:

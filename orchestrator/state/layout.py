@@ -60,10 +60,13 @@ class OciLayout:
 
     Args:
         path: the folder.
+        below: a folder above it from which on no link is followed; without one, links may lead to `path` itself.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, below: Path | None = None) -> None:
         self.path = path
+        self._trusted = below or path
+        self._way = path.relative_to(self._trusted).parts
 
     @property
     def name(self) -> str:
@@ -157,7 +160,7 @@ class OciLayout:
         if manifest is None:
             self._refuse(f"no manifest `{digest}`")
         own = _entry(manifest, {REF_NAME: tag, OWNER: owner})
-        with self._writing(), open_folder(self.path, (), Missing.FAIL) as root, _locked(root):
+        with self._writing(), self._folder((), Missing.FAIL) as root, _locked(root):
             strangers = tuple(raw for raw, other in self._read_entries() if other.annotations.get(OWNER) != owner)
             self._write_index(root, (*strangers, own))
         if not strangers:
@@ -205,7 +208,7 @@ class OciLayout:
             check_tag(tag)
         except ValueError as error:
             raise RegistryError(str(error)) from error
-        with open_folder(self.path, (), Missing.FAIL) as root, _locked(root):
+        with self._folder((), Missing.FAIL) as root, _locked(root):
             kept = [raw for raw, other in self._read_entries() if other.annotations.get(REF_NAME) != tag]
             self._write_index(root, (*kept, _entry(manifest, {REF_NAME: tag})))
 
@@ -233,12 +236,15 @@ class OciLayout:
                 self._refuse(f"no blob `{digest}`")
             return open_regular(_hex(digest), folder)
 
+    def _folder(self, parts: tuple[str, ...], missing: Missing) -> AbstractContextManager[int]:
+        return open_folder(self._trusted, (*self._way, *parts), missing)
+
     @contextmanager
     def _opened(self, parts: tuple[str, ...]) -> Iterator[int | None]:
         """A folder of the layout to read from; None where it is not there."""
         with ExitStack() as stack:
             try:
-                folder = stack.enter_context(open_folder(self.path, parts, Missing.FAIL))
+                folder = stack.enter_context(self._folder(parts, Missing.FAIL))
             except FileNotFoundError:
                 folder = None
             except OSError as error:
@@ -252,14 +258,14 @@ class OciLayout:
     def _writing(self) -> Iterator[int]:
         """The folder of blobs to write to, in what is a layout from then on."""
         try:
-            with open_folder(self.path, (), Missing.CREATE) as root:
+            with self._folder((), Missing.CREATE) as root:
                 if find_size(_MARKER, root) is None:
                     write_whole(_MARKER, root, lambda file: _write_all(file, _VERSION), Durability.LAZY)
                 if find_size(_INDEX, root) is None:
                     with _locked(root):
                         if find_size(_INDEX, root) is None:
                             self._write_index(root, ())
-            with open_folder(self.path, _BLOBS, Missing.CREATE) as blobs:
+            with self._folder(_BLOBS, Missing.CREATE) as blobs:
                 yield blobs
         except OSError as error:
             raise self._translate(error, act="write to") from error

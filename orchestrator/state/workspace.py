@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from orchestrator.errors import PlanBlockedError, disk_error
+from orchestrator.errors import PlanBlockedError, UsageError, disk_error
+from orchestrator.state.beneath import Durability, Missing, find_size, open_folder, write_whole
 
 NAME: Final = ".orchestrate"
 _LOCK: Final = "lock"
+_IGNORE: Final = ".gitignore"
 _RUN: Final = "run-"
 
 
@@ -24,15 +26,13 @@ def open_run(root: Path) -> Iterator[Path]:
 
     Raises:
         PlanBlockedError: another run is at work here.
-        UsageError: the folder cannot be written to.
+        UsageError: the folder cannot be written to, or a link leads elsewhere.
     """
+    check_workspace(root)
     workspace = root / NAME
+    check_no_link(workspace / _LOCK)
     try:
-        workspace.mkdir(exist_ok=True)
-        ignore = workspace / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
-        lock = os.open(workspace / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        lock = _open_lock(root)
     except OSError as error:
         raise disk_error(error) from error
     try:
@@ -48,6 +48,38 @@ def open_run(root: Path) -> Iterator[Path]:
         raise disk_error(error) from error
     finally:
         os.close(lock)
+
+
+def check_workspace(root: Path) -> None:
+    """Whether `.orchestrate` is a folder or can be made: a repository may bring anything of that name.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    workspace = root / NAME
+    check_no_link(workspace)
+    if workspace.exists() and not workspace.is_dir():
+        message = f"`{workspace}` is a file, and runs keep their files in a folder of that name"
+        raise UsageError(message, hints=("move it away, or remove it",))
+
+
+def check_no_link(path: Path) -> None:
+    """What is ours to write is never written through a link, which a repository may have brought.
+
+    Raises:
+        UsageError: a link stands there.
+    """
+    if path.is_symlink():
+        message = f"`{path}` is a symbolic link, and nothing is written where it leads"
+        raise UsageError(message, hints=("remove it, then run this again: what is needed there is made",))
+
+
+def _open_lock(root: Path) -> int:
+    """Make the folder with what hides it from git, and open its lock."""
+    with open_folder(root, (NAME,), Missing.CREATE) as workspace:
+        if find_size(_IGNORE, workspace) is None:
+            write_whole(_IGNORE, workspace, lambda file: file.write(b"*\n"), Durability.LAZY)
+        return os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644, dir_fd=workspace)
 
 
 def _take(lock: int, workspace: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final, Literal, TypeAlias
 
+from orchestrator.config.credentials import hide_userinfo
 from orchestrator.config.locate import resolve
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.ui.excerpt import Excerpt, cut, printable
@@ -39,7 +40,7 @@ def render(
     """All of them, and a last line that counts them; nothing for none.
 
     `texts` are the files that places are in; a place in another file is named without its line. Values of keys that
-    look like credentials are masked in the lines shown.
+    look like credentials are masked in the lines shown, and user information of URLs everywhere.
     """
     found = ordered(resolve(diagnostics, texts))
     if not found:
@@ -64,7 +65,7 @@ class _Page:
     def add(self, finding: Diagnostic) -> None:
         style = _SEVERITY[finding.severity]
         head = self._paint(f"{_NOUNS[finding.severity]}[{finding.code}]", style)
-        self.lines.append(f"{head}: {self._paint(printable(finding.message), _BOLD)}")
+        self.lines.append(f"{head}: {self._paint(_said(finding.message), _BOLD)}")
         spans = [place for place in (finding.place, *finding.related) if isinstance(place, Span)]
         gutter = max((len(str(span.line)) for span in spans), default=1)
         for position, span in enumerate(spans):
@@ -72,8 +73,8 @@ class _Page:
             self.lines.append(f"{' ' * gutter}{self._paint(arrow, _BLUE)} {_location(span)}")
             self.lines.extend(self._excerpt(span, gutter, style if arrow == "-->" else _BLUE))
         if finding.subject and f"`{finding.subject}`" not in finding.message:
-            self.lines.append(f"  in: {printable(finding.subject)}")
-        self.lines.extend(f"  {self._paint('hint:', _CYAN)} {printable(hint)}" for hint in finding.hints)
+            self.lines.append(f"  in: {_said(finding.subject)}")
+        self.lines.extend(f"  {self._paint('hint:', _CYAN)} {_said(hint)}" for hint in finding.hints)
         self.lines.append("")
 
     def count(self, found: tuple[Diagnostic, ...]) -> None:
@@ -94,6 +95,10 @@ class _Page:
 
     def _paint(self, text: str, style: str) -> str:
         return text if self.colour == "never" else f"\x1b[{style}m{text}\x1b[0m"
+
+
+def _said(text: str) -> str:
+    return printable(hide_userinfo(text))
 
 
 def _location(span: Span) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from orchestrator.config.credentials import is_credential, looks_like_credential
+from orchestrator.config.credentials import is_credential, looks_like_credential, userinfo_spans
 from orchestrator.config.scan import Found, Mention, scan
 
 _VALUES: Final = frozenset({Mention.STATEMENT, Mention.INLINE, Mention.ELEMENT})
 _VISIBLE: Final = re.compile(r"""[^\s"'\[\]{}]""")
+_SOLID: Final = re.compile(r"\S")
 _NAME: Final = re.compile(r"""(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]++)["']?[ \t]*+[=:][ \t]*+""")
 _VALUE: Final = re.compile(
     r"""\[\[?[^\n]*|\{[^\n]*|"(?:[^"\\\n]++|\\[^\n])*"?|'[^'\n]*+'?|[^\s,\]}#"'\[{][^\s,\]}#]*+"""
@@ -17,7 +18,11 @@ _VALUE: Final = re.compile(
 
 
 def mask(text: str, file: str) -> str:
-    """The text with stars for the values of keys that look like credentials; nothing moves its place."""
+    """The text with stars for credentials: values of keys that look like them, user information of URLs.
+
+    Nothing moves its place.
+    """
+    text = _starred(text, list(userinfo_spans(text)), _SOLID)
     if file.endswith(".toml"):
         text = _starred(text, _values_of_keys(text))
     return _starred(text, _assigned_values(text))
@@ -42,11 +47,11 @@ def _assigned_values(text: str) -> list[tuple[int, int]]:
     return [value.span() for value in values if value]
 
 
-def _starred(text: str, ranges: list[tuple[int, int]]) -> str:
+def _starred(text: str, ranges: list[tuple[int, int]], letters: re.Pattern[str] = _VISIBLE) -> str:
     pieces: list[str] = []
     position = 0
     for start, end in sorted(ranges):
         if start >= position:
-            pieces.extend((text[position:start], _VISIBLE.sub("*", text[start:end])))
+            pieces.extend((text[position:start], letters.sub("*", text[start:end])))
             position = end
     return "".join((*pieces, text[position:]))

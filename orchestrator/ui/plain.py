@@ -19,6 +19,7 @@ from orchestrator.oci.digest import Digest, short
 from orchestrator.ui.text import duration, printable
 
 _QUIET_STEPS = ("gate", "record", "assemble")
+_TAGGING_STEPS = ("promote", "promote-moving")
 _SHOWN = {StepState.DONE: "done", StepState.FAILED: "FAILED", StepState.CANCELLED: "cancelled"}
 
 
@@ -28,9 +29,12 @@ class PlainProgress:
     def __init__(self, write: Callable[[str], None], *, verbose: bool) -> None:
         self._write = write
         self._verbose = verbose
+        self._tagging: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
+        if isinstance(event, TagPut):
+            self._tagging.add(event.step)
         line = self._line(event)
         if line:
             self._write(line)
@@ -55,13 +59,16 @@ class PlainProgress:
             case _:
                 return ""
 
-    @staticmethod
-    def _finished(event: StepFinished) -> str:
+    def _finished(self, event: StepFinished) -> str:
         kind = event.step.partition(":")[0]
         if event.state is StepState.SKIPPED:
             return f"{event.step}  skipped ({printable(event.message)})" if kind in {"solve", "promote"} else ""
-        if event.state is StepState.DONE and kind in _QUIET_STEPS:
+        if event.state is StepState.DONE and (kind in _QUIET_STEPS or self._put_nothing(event.step, kind)):
             return ""
         message = f"  {printable(event.message.partition(chr(10))[0])}" if event.message else ""
         digest = f"  {short(Digest(event.digest))}" if event.digest and kind == "verify" else ""
         return f"{event.step}  {_SHOWN[event.state]} in {duration(event.seconds)}{digest}{message}"
+
+    def _put_nothing(self, step: str, kind: str) -> bool:
+        """Whether this is the step of an image that has no tags of a kind, fixed or moving."""
+        return kind in _TAGGING_STEPS and step not in self._tagging

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
 from orchestrator.api.backend import Mode
-from orchestrator.api.invocation import render_word
+from orchestrator.config.credentials import hide_userinfo
 from orchestrator.diagnostics import Diagnostic, Span
 from orchestrator.model import Model
 from orchestrator.oci.digest import short
 from orchestrator.plan.document import SummaryDocument, summarise
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.lower import Lowered
+from orchestrator.plan.masked import masked_argv, masked_command
 from orchestrator.plan.model import Action, Destination, Plan, PlannedImage, PlannedTag, PlatformBuild, SolveStep
 from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count
@@ -54,8 +56,8 @@ def render_plan(plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...
             wave = image.wave
             lines += ["", f"wave {wave}"]
         lines += _image_lines(image, builds.get(image.name, []), width, plan.destination)
-    lines += ["", *_public_lines(plan), _summary_line(plan, summary)]
-    return "\n".join(map(escaped, lines)) + "\n"
+    lines += ["", _public_line(plan, summary), _summary_line(plan, summary)]
+    return "\n".join(escaped(hide_userinfo(line)) for line in lines) + "\n"
 
 
 def _counts(summary: SummaryDocument) -> str:
@@ -64,18 +66,19 @@ def _counts(summary: SummaryDocument) -> str:
 
 
 def render_invocations(plan: Plan, lowered: Lowered) -> str:
-    """What `plan -v` adds: every child, argv for argv, as one could paste it but for the late values."""
+    """What `plan -v` adds: every child, argv for argv, as one could paste it but for late values and credentials."""
     lines = ["", "commands"]
     for step in plan.steps:
         if not isinstance(step, SolveStep):
             continue
         lines.append(f"  {step.id}" + (f"   ({step.because})" if step.because else ""))
         if step.id in lowered.refusals:
-            lines.append(f"    refused: {lowered.refusals[step.id].message}")
+            lines.append(f"    refused: {escaped(hide_userinfo(lowered.refusals[step.id].message))}")
         for child in lowered.invocations.get(step.id, ()):
-            variables = [f"{name}={_quote(render_word(word))}" for name, word in child.environment]
-            words = [_quote(render_word(word)) for word in child.argv]
-            lines.append("    " + " ".join((*variables, *words)))
+            command = masked_command(child)
+            pairs = (variable.partition("=") for variable in command.environment)
+            variables = [f"{name}={_quote(value)}" for name, _, value in pairs]
+            lines.append("    " + " ".join((*variables, *map(_quote, command.argv))))
     return "\n".join(lines) + "\n"
 
 
@@ -98,8 +101,8 @@ def _image_lines(
     for reason in dict.fromkeys(reason.message for build in builds for reason in build.reasons):
         yield f"{margin}why   {reason}"
     if image.test:
-        platforms = ", ".join(map(str, image.test.platforms))
-        yield f"{margin}test  {shlex.join(image.test.run)} on {platforms} (declared; this version does not run it)"
+        command, platforms = shlex.join(masked_argv(image.test.run)), ", ".join(map(str, image.test.platforms))
+        yield f"{margin}test  {command} on {platforms} (declared; this version does not run it)"
     if not image.publish:
         yield f"{margin}tags  none, `publish = false`"
     elif destination is Destination.PUSH and image.tags:
@@ -133,32 +136,44 @@ def _tag(image: PlannedImage, tag: PlannedTag) -> str:
     return f"{name} (now {short(tag.current)})" if tag.current else name
 
 
-def _public_lines(plan: Plan) -> Iterator[str]:
-    published = [image for image in plan.images if image.publish]
+def _public_line(plan: Plan, summary: SummaryDocument) -> str:
     match plan.destination:
+        case Destination.PUSH if summary.errors:
+            return "public: nothing while there are errors"
         case Destination.PUSH:
-            copies = sum(1 for step in plan.steps if step.__struct_config__.tag == "copy")
-            copied = f", copy to {count(copies, 'other place')}" if copies else ""
-            tagged = f"then tag {count(len(published), 'image')}; no tag moves if anything fails"
-            yield f"public: push under private names, verify {count(len(plan.images), 'image')}{copied}, {tagged}"
+            return f"public: push under private names, {_released(plan)}"
         case Destination.STAGE:
-            yield "public: nothing; results stand under private names until `orchestrate promote`"
+            return "public: nothing; results stand under private names until `orchestrate promote`"
         case Destination.LAYOUT | Destination.LOAD:
-            yield "public: nothing; results stay on this machine"
+            return "public: nothing; results stay on this machine"
         case _:
             assert_never(plan.destination)
 
 
+def _released(plan: Plan) -> str:
+    """What follows the private push; an image may have no tags, and one that is not published puts none."""
+    verified = f"verify {count(len(plan.images), 'image')}"
+    copies = sum(1 for step in plan.steps if step.__struct_config__.tag == "copy")
+    copied = f", copy to {count(copies, 'other place')}" if copies else ""
+    tagged = sum(1 for image in plan.images if image.publish and image.tags)
+    if not tagged:
+        return f"{verified}{copied}; there is no tag to put"
+    return f"{verified}{copied}, then tag {count(tagged, 'image')}; no tag moves if anything fails"
+
+
 def _summary_line(plan: Plan, summary: SummaryDocument) -> str:
-    images = sum(image.action is Action.BUILD for image in plan.images)
-    blocked = sum(image.action is Action.BLOCKED for image in plan.images)
+    """What would be done; where errors stop all of it, nothing is called `to build`."""
+    actions = Counter(image.action for image in plan.images)
+    blocked = actions[Action.BLOCKED]
+    if summary.errors:
+        images = count(summary.images, "image") + (f", {blocked} blocked" if blocked else "")
+        head = f"stopped by {count(summary.errors, 'error')}; {images}"
+    else:
+        head = f"{actions[Action.BUILD]} to build, {blocked} blocked"
     emulated = f" ({summary.emulated} emulated)" if summary.emulated else ""
-    tags = ""
+    parts = [head, f"{count(summary.builds, 'platform build')}{emulated}"]
     if plan.destination is Destination.PUSH:
-        tags = f"; {count(summary.tags, 'tag')} ({summary.moving_tags} moving)"
-    findings = [count(summary.errors, "error")] if summary.errors else []
-    findings += [count(summary.warnings, "warning")] if summary.warnings else []
-    shown = f"; {', '.join(findings)}" if findings else ""
-    return (
-        f"Plan: {images} to build, {blocked} blocked; {count(summary.builds, 'platform build')}{emulated}{tags}{shown}."
-    )
+        parts.append(f"{count(summary.tags, 'tag')} ({summary.moving_tags} moving)")
+    if summary.warnings:
+        parts.append(count(summary.warnings, "warning"))
+    return f"Plan: {'; '.join(parts)}."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from orchestrator.engine.summary import RunResult, StepFailure
+from orchestrator.api.events import Event, StepFinished, StepState
+from orchestrator.plan.model import Destination, LayoutHome, LoadStep, Plan, VerifyStep
+from orchestrator.state.summary import RunResult, StepFailure
 from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count, duration, printable, table
 
@@ -41,6 +43,27 @@ def render_failures(result: RunResult) -> str:
         else:
             lines.append("no tag was put")
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def render_places(plan: Plan, events: Iterable[Event], show: Callable[[str], str]) -> str:
+    """Where a run on this machine left what it built: folders of layouts, names in Docker; empty without any.
+
+    Args:
+        plan: what was run.
+        events: what became of it.
+        show: makes of a folder, relative to the project, what people are to read.
+    """
+    done = {event.step for event in events if isinstance(event, StepFinished) and event.state is StepState.DONE}
+    lines = []
+    for step in plan.steps:
+        match step:
+            case LoadStep() if step.id in done:
+                lines.append(f"loaded: {', '.join(step.names)}")
+            case VerifyStep(home=LayoutHome(path=path)) if step.id in done and plan.destination is Destination.LAYOUT:
+                lines.append(f"layout: {show(path)}")
+            case _:
+                pass
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _failure(failure: StepFailure) -> Iterator[str]:

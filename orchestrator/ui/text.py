@@ -6,7 +6,6 @@ import os
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Final, Literal, TextIO
 
 from orchestrator.errors import disk_error
@@ -38,8 +37,7 @@ def print_result(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        # what is still buffered would be tried again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             raise disk_error(error) from error
 
@@ -48,9 +46,18 @@ def print_note(text: str) -> None:
     """Write something that is no result to stderr, where anybody listens."""
     if sys.stderr is None:
         return
-    with suppress(OSError):
+    try:
         sys.stderr.write(text if text.endswith("\n") else text + "\n")
         sys.stderr.flush()
+    except OSError:
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Write no more to a stream that took nothing: what is still buffered would be tried again at exit, and fail it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> list[str]:

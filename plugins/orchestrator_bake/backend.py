@@ -8,15 +8,14 @@ from typing import Annotated
 from msgspec import Meta
 
 from orchestrator.api import Invocation, LowerRequest, Outcome, Refusal, SolveFailure, SolveResult, Table
+from orchestrator.buildkit.builders import BuilderName
 from orchestrator.buildkit.onebuilder import OneBuilder
 
 
 class BakeConfig(Table):
     """`[backends.bake]`."""
 
-    builder: Annotated[str, Meta(min_length=1, description="The buildx builder. `default` is the engine's own.")] = (
-        "default"
-    )
+    builder: Annotated[BuilderName, Meta(description="The buildx builder. `default` is the engine's own.")] = "default"
     slots: Annotated[int, Meta(ge=1, le=256, description="How many bake runs there are at a time.")] = 1
 
 

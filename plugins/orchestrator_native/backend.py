@@ -26,6 +26,7 @@ from orchestrator.api import (
     Table,
     parse_platform,
 )
+from orchestrator.buildkit.builders import BuilderName
 from orchestrator.buildkit.placement import forbidden
 from orchestrator.buildkit.progress import RawJsonReader
 
@@ -46,9 +47,9 @@ class NodeTable(Table):
         Literal["remote", "docker-container", "kubernetes"] | UnsetType,
         Meta(description="The buildx driver; `remote` for `tcp://`, `docker-container` for `ssh://` unless said."),
     ] = UNSET
-    builder: Annotated[Text | UnsetType, Meta(description="An existing buildx builder, instead of an endpoint.")] = (
-        UNSET
-    )
+    builder: Annotated[
+        BuilderName | UnsetType, Meta(description="An existing buildx builder, instead of an endpoint.")
+    ] = UNSET
     emulates: Annotated[list[str], Meta(description="The platforms that it may emulate, where that is allowed.")] = []  # noqa: RUF012 (msgspec copies it)
     slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run on it at a time.")] = 2
     options: Annotated[dict[str, str], Meta(description="Options of the driver, such as a namespace.")] = {}  # noqa: RUF012 (msgspec copies it)

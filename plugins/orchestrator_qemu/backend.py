@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from orchestrator.api import Invocation, LowerRequest, Outcome, Refusal, SolveFailure, SolveResult, Table
 from orchestrator.buildkit.argv import build_invocation
+from orchestrator.buildkit.builders import BuilderName
 from orchestrator.buildkit.onebuilder import OneBuilder
 from orchestrator.buildkit.results import read_result
 
@@ -16,9 +17,7 @@ from orchestrator.buildkit.results import read_result
 class QemuConfig(Table):
     """`[backends.qemu]`."""
 
-    builder: Annotated[str, Meta(min_length=1, description="The buildx builder. `default` is the engine's own.")] = (
-        "default"
-    )
+    builder: Annotated[BuilderName, Meta(description="The buildx builder. `default` is the engine's own.")] = "default"
     slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run at a time.")] = 4
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.summary import RunResult, parse_result, render_result
 from orchestrator.oci.digest import digest_bytes
+from orchestrator.state.summary import RunResult, parse_result, render_result
 from orchestrator.testing.registry import FakeRegistry
 from tests.cli.conftest import Program, Ran
 from tests.cli.fake_docker import FakeDocker

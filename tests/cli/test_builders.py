@@ -165,3 +165,141 @@ def test_a_remote_builder_needs_a_node() -> None:
     """There is none on this machine by itself."""
     with pytest.raises(UsageError, match="needs a node"):
         plan_creation("b", (), "remote", ())
+
+
+_USED = 'format = 1 # first\n\n[backends.qemu] # one builder\nbuilder = "{}" # the best\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that names a builder already."""
+    path = tmp_path / "builds.toml"
+    path.write_text(_USED.format("default"))
+    return path
+
+
+def test_use_writes_the_builder_and_nothing_else(docker: FakeDocker, file: Path) -> None:
+    """Comments stay; what was written is said."""
+    file.chmod(0o640)
+    result = _run(docker, "use", "cont", "--file", str(file))
+    assert _USED.format("cont") == file.read_text()
+    assert (f'{file}: backends.qemu.builder = "cont"\n', "") == (result.stdout, result.stderr)
+    assert 0o640 == file.stat().st_mode & 0o777
+
+
+def test_use_finds_the_file_above(docker: FakeDocker, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every command does."""
+    (file.parent / "inner").mkdir()
+    monkeypatch.chdir(file.parent / "inner")
+    assert _run(docker, "use", "cont").exit_code == 0
+    assert _USED.format("cont") == file.read_text()
+
+
+def test_use_of_another_backend(docker: FakeDocker, file: Path) -> None:
+    """Any whose table has a builder."""
+    _run(docker, "use", "cont", "--backend", "bake", "--file", str(file))
+    assert file.read_text().endswith('\n[backends.bake]\nbuilder = "cont"\n')
+
+
+def test_use_refuses_a_builder_that_does_not_exist(docker: FakeDocker, file: Path) -> None:
+    """It says which was meant, which there are and how one is made; the file stays."""
+    error = _error(_run(docker, "use", "conf", "--file", str(file)))
+    assert (2, "there is no builder `conf`") == (error.exit_code, error.message)
+    listed = "those that exist: `cont`, `far`, `default`"
+    hints = ("did you mean `cont`?", listed, "`orchestrate builders create conf` makes it")
+    assert hints == error.hints
+    assert _USED.format("default") == file.read_text()
+
+
+@pytest.mark.parametrize("said", ["Cannot connect to the Docker daemon", "unknown command: docker buildx"])
+def test_use_writes_what_cannot_be_checked(docker: FakeDocker, file: Path, said: str) -> None:
+    """On a machine without Docker a file can be edited all the same; it is said."""
+    docker.fail("buildx ls --format=json", said)
+    result = _run(docker, "use", "farm", "--file", str(file))
+    assert _USED.format("farm") == file.read_text()
+    assert result.stderr.startswith("note: whether builder `farm` exists could not be checked: ")
+
+
+@pytest.mark.parametrize(
+    ("backend", "message", "hints"),
+    [
+        ("zz", "unknown backend `zz`", ("known: `bake`, `native`, `qemu`", "`--backend` takes `bake`, `qemu`")),
+        ("qmu", "unknown backend `qmu`", ("did you mean `qemu`?", "`--backend` takes `bake`, `qemu`")),
+        (
+            "native",
+            "backend `native` has no builder of its own",
+            (
+                "`--backend` takes `bake`, `qemu`",
+                'a node names its own: `[[backends.native.nodes]]` with `builder = "cont"`',
+            ),
+        ),
+    ],
+)
+def test_use_refuses_a_backend_without_a_builder(
+    docker: FakeDocker, file: Path, backend: str, message: str, hints: tuple[str, ...]
+) -> None:
+    """The table would be an unknown key to the next command."""
+    error = _error(_run(docker, "use", "cont", "--backend", backend, "--file", str(file)))
+    assert (2, message, hints) == (error.exit_code, error.message, error.hints)
+    assert _USED.format("default") == file.read_text()
+    assert docker.calls == []
+
+
+@pytest.mark.parametrize("content", [b"backends = 3\n", b"format = ", b"\xff"])
+def test_use_leaves_a_file_that_it_cannot_edit(docker: FakeDocker, file: Path, content: bytes) -> None:
+    """And says what to write."""
+    file.write_bytes(content)
+    error = _error(_run(docker, "use", "cont", "--file", str(file)))
+    assert error.hints == ('write it yourself: `[backends.qemu]` with `builder = "cont"`',)
+    assert content == file.read_bytes()
+
+
+def test_use_keeps_the_ends_of_lines_and_a_link(docker: FakeDocker, file: Path) -> None:
+    """One line changes, not all of them; the link still is one."""
+    windows = _USED.replace("\n", "\r\n")
+    real = file.with_name("real.toml")
+    real.write_bytes(windows.format("default").encode())
+    file.unlink()
+    file.symlink_to(real.name)
+    _run(docker, "use", "cont", "--file", str(file))
+    assert windows.format("cont").encode() == real.read_bytes()
+    assert file.is_symlink()
+
+
+def test_use_where_nothing_can_be_written_is_an_error_with_the_reason(
+    docker: FakeDocker, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder stands where the new file would be."""
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    file.with_name(".builds.toml.1").mkdir()
+    error = _error(_run(docker, "use", "cont", "--file", str(file)))
+    assert "is a directory" in error.message
+    assert _USED.format("default") == file.read_text()
+
+
+def test_without_buildx_every_command_says_so(docker: FakeDocker) -> None:
+    """And which package brings it."""
+    for command in ("buildx ls --format=json", "buildx inspect b", "buildx rm b"):
+        docker.fail(command, "docker: unknown command: docker buildx")
+    for arguments in (("ls",), ("inspect", "b"), ("create", "b"), ("rm", "b", "--yes")):
+        error = _error(_run(docker, *arguments))
+        assert "docker has no plugin buildx" == error.message
+        assert "docker-buildx-plugin" in error.hints[0]
+
+
+def test_a_closed_input_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service may have closed it."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UsageError, match="without being told twice"):
+        cli.main(["builders", "rm", "cont"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_what_buildx_says_moves_no_cursor(docker: FakeDocker, style: str) -> None:
+    """Names, endpoints, errors: no control sequence, nothing that is not seen."""
+    evil = "\x1b[2J\x07\u202ex\x9b2J\ny"
+    node = {"Name": evil, "Endpoint": evil, "Status": evil, "Version": evil, "Err": evil}
+    docker.answer("buildx ls --format=json", json.dumps({"Name": evil, "Driver": evil, "Err": evil, "Nodes": [node]}))
+    result = _run(docker, "ls", "--format", style)
+    assert result.exit_code == 0
+    assert not [letter for letter in result.output if not letter.isprintable() and letter != "\n"]

@@ -152,3 +152,67 @@ def test_json_can_be_fixed_too(docker: FakeDocker) -> None:
     docker.answer("buildx ls --format=json", _DEFAULT)
     docker.answer_after_create("buildx ls --format=json", _DEFAULT + _CREATED)
     assert _statuses(_run(docker, "--fix", "--format", "json"))["builder orchestrate"] == "ok"
+
+
+_NO_BUILDX = "unknown flag: --format\n\nUsage:  docker [OPTIONS] COMMAND\n\nRun 'docker --help' for more information"
+
+
+def _file(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "builds.toml"
+    file.write_text('format = 1\n[images.a]\nplatforms = ["linux/amd64"]\n' + text)
+    return str(file)
+
+
+def test_a_docker_without_buildx_is_told_once(docker: FakeDocker) -> None:
+    """With the packages that bring it; what needs it is not asked."""
+    docker.fail("buildx version", "docker: unknown command: docker buildx\n\nRun 'docker --help' for more information")
+    docker.fail("buildx ls --format=json", _NO_BUILDX)
+    lines = _run(docker).stdout.splitlines()
+    (number,) = (number for number, line in enumerate(lines) if "buildx" in line.split()[:2])
+    assert ["FAIL", "buildx", "docker has no plugin buildx"] == lines[number].split(maxsplit=2)
+    assert all(name in lines[number + 1] for name in ("docker-buildx-plugin", "docker-buildx`", "https://"))
+    assert not [line for line in lines if "builders" in line.split()[:2] or "unknown" in line]
+
+
+def test_a_configured_builder_that_does_not_exist_fails(docker: FakeDocker, tmp_path: Path) -> None:
+    """Though everything else is all right."""
+    result = _run(docker, "--file", _file(tmp_path, '[backends.qemu]\nbuilder = "farm"\n'))
+    assert "FAIL builder farm" in result.stdout
+    assert "`orchestrate builders create farm`" in result.stdout
+    assert _exit_code(result) == 3
+
+
+def test_fix_creates_the_builder_that_is_configured(docker: FakeDocker, tmp_path: Path) -> None:
+    """Under its name, and no other."""
+    docker.answer_after_create("buildx ls --format=json", _DEFAULT + _CREATED.replace("orchestrate", "farm"))
+    result = _run(docker, "--fix", "--file", _file(tmp_path, '[backends.qemu]\nbuilder = "farm"\n'))
+    assert [_CREATE.replace("orchestrate", "farm")] == [f"docker {call}" for call in docker.calls if "create" in call]
+    assert _exit_code(result) == 0
+
+
+def test_fix_starts_the_builder_that_is_configured(docker: FakeDocker, tmp_path: Path) -> None:
+    """Buildx starts it by being asked."""
+    stopped = '{"Name":"farm","Driver":"docker-container","Nodes":[{"Name":"farm0","Status":"stopped"}]}\n'
+    docker.answer("buildx ls --format=json", _DEFAULT + stopped)
+    result = _run(docker, "--fix", "--file", _file(tmp_path, '[backends.qemu]\nbuilder = "farm"\n'))
+    assert "+ docker buildx inspect --bootstrap farm" in result.stderr.splitlines()
+
+
+def test_the_builders_of_native_nodes_are_looked_at(docker: FakeDocker, tmp_path: Path) -> None:
+    """One that is lost, one that is not there."""
+    nodes = "".join(f'[[backends.native.nodes]]\nname = "{name}"\nbuilder = "{name}"\n' for name in ("far", "arm"))
+    statuses = _statuses(_run(docker, "--format", "json", "--file", _file(tmp_path, nodes)))
+    assert ("fail", "fail") == (statuses["builder far"], statuses["builder arm"])
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_what_others_say_moves_no_cursor(docker: FakeDocker, tmp_path: Path, style: str) -> None:
+    """Names, errors of tools, files and registries: no control sequence, no other line, nothing that is not seen."""
+    evil = "\x1b[2J\x07\u202ex\x9b2J\nok   docker"
+    docker.fail("version --format=json", f"Cannot connect {evil}")
+    builder = {"Name": f"b{evil}", "Driver": "remote", "Nodes": [{"Name": evil, "Endpoint": evil, "Err": evil}]}
+    docker.answer("buildx ls --format=json", json.dumps(builder))
+    toml = f"[backends.qemu]\nbuilder = {json.dumps(evil)}\n[project]\nregistry = {json.dumps('a.invalid:1' + evil)}\n"
+    result = _run(docker, "--format", style, "--registry", f"a.invalid:1{evil}/x", "--file", _file(tmp_path, toml))
+    assert not [letter for letter in result.output if not letter.isprintable() and letter != "\n"]
+    assert not [line for line in result.output.splitlines() if line.startswith("ok   docker")]

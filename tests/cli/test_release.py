@@ -104,6 +104,7 @@ def test_a_promotion_of_something_else_is_refused(project: Program, registry: Fa
     ran = project("promote")
     assert (3, NONE) == (ran.code, public(registry))
     assert "is not what was staged" in ran.err
+    assert "with the same `--set`, `--var` and `--registry` as then" in ran.err
 
 
 def test_a_second_release_of_the_same_version_is_refused(project: Program, registry: FakeRegistry) -> None:
@@ -187,8 +188,18 @@ def test_a_release_that_was_cut_off_is_finished(project: Program, registry: Fake
     ran = project("build", "--push")
     assert (5, {"base": {"1.0", "latest"}, "app": {"1.0"}}) == (ran.code, public(registry))
     assert "these tags were put before it failed" in ran.err
+    again = project("build", "--push")
+    assert (3, True) == (again.code, "`orchestrate promote` finishes a release that was cut off" in again.err)
     assert 0 == project("promote").code
     assert ALL == public(registry)
+
+
+def test_a_release_with_a_result_of_its_own_is_finished_with_it(project: Program, registry: FakeRegistry) -> None:
+    """The hint is the command, with the file; what went into a pipe is in a file that only the user knows."""
+    registry.fail("PUT", r".*/manifests/1\.0", AnswerWith(status=403), times=0)
+    assert "`orchestrate promote --result='my file.json'`" in project("build", "--push", "--result", "my file.json").err
+    assert "`orchestrate promote --result=FILE`" in project("build", "--push", "--result", "/dev/null").err
+    assert "`orchestrate promote`" in project("build", "--push", "--result", ".orchestrate/result.json").err
 
 
 @pytest.mark.parametrize(

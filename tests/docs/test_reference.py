@@ -15,9 +15,9 @@ import pytest
 from docs.generate import generated_pages
 from orchestrator import errors
 from orchestrator.cli.plan import _CHANGES
-from orchestrator.engine.summary import ImageResult, RunResult, StepFailure
 from orchestrator.plan import compile as compiling
 from orchestrator.plan import document
+from orchestrator.state.summary import ImageResult, RunResult, StepFailure
 from orchestrator.tags.filters import FILTERS, TESTS
 from orchestrator.tags.record import Record
 from orchestrator.tags.render import Renderer

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.engine.summary import ImageResult, RunResult, parse_result
 from orchestrator.plan.document import PlanDocument
+from orchestrator.state.summary import ImageResult, RunResult, parse_result
 
 MARK = "ORCHESTRATE_TEST_MARK"
 """An environment variable by which every process that a test started can be found again."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.engine.summary import RunResult, parse_result
+from orchestrator.state.summary import RunResult, parse_result
 from tests.lab.availability import available
 from tests.lab.borrowed import REGISTRY_IMAGE, BorrowedLab, borrow
 from tests.lab.failure import LabError

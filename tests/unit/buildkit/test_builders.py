@@ -12,6 +12,8 @@ from orchestrator.buildkit.builders import (
     BuilderNode,
     Engine,
     builds_several_platforms,
+    is_builder_name,
+    is_without_buildx,
     parse_builders,
     parse_buildx_version,
     parse_engine,
@@ -209,3 +211,47 @@ def test_deep_nesting_is_refused() -> None:
     """It would exhaust the stack."""
     with pytest.raises(UnreadableError):
         parse_builders(b"[" * 100_000)
+
+
+def test_a_node_takes_work_where_its_platforms_are_known() -> None:
+    """Declared ones are enough; a node that is not started says none, and a remote one that is away may say many."""
+    cont, far, default = parse_builders(_recorded("ls.json"))
+    new = BuilderNode(name="n", endpoint="e", status="inactive")
+    away = BuilderNode(name="n", endpoint="e", status="inactive", platforms=_platforms("linux/arm64"))
+    fresh = Builder(name="b", driver="docker-container", nodes=(new,))
+    lost = Builder(name="b", driver="remote", nodes=(away,))
+    assert [1, 0, 1, 0, 0] == [len(builder.answering) for builder in (cont, far, default, fresh, lost)]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "docker: unknown command: docker buildx\n\nRun 'docker --help' for more information\n",
+        "unknown flag: --format\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more\n",
+        "docker: 'buildx' is not a docker command.\nSee 'docker --help'\n",
+        "unknown flag: --progress\nSee 'docker --help'.\n\nUsage:  docker [OPTIONS] COMMAND\n",
+    ],
+)
+def test_a_docker_without_buildx_is_recognised(printed: str) -> None:
+    """It answers itself, in words that say nothing of buildx where a flag follows; of versions 20 to 28."""
+    assert is_without_buildx(printed)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "",
+        'ERROR: no builder "x" found\n',
+        "unknown flag: --nonsense\n\nUsage:  docker buildx ls\n\nRun 'docker buildx ls --help' for more information\n",
+        "ERROR: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\n",
+    ],
+)
+def test_what_buildx_says_is_no_lack_of_it(printed: str) -> None:
+    """Errors of its own, an unknown flag of its own."""
+    assert not is_without_buildx(printed)
+
+
+@pytest.mark.parametrize(("name", "legal"), [("a.b_c-1", True), ("", False), ("-f", False), ("a\n", False)])
+def test_names_of_builders(name: str, *, legal: bool) -> None:
+    """As buildx has them."""
+    assert legal == is_builder_name(name)

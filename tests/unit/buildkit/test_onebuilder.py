@@ -49,6 +49,11 @@ def test_the_answers_make_a_node() -> None:
         ({"inspect": Outcome(exit_code=1, stderr="warn\nERROR: no builder found\n\n")}, "no builder found"),
         ({"inspect": Outcome(exit_code=1)}, "did not answer"),
         ({"inspect": Outcome(exit_code=0, stdout="{}")}, "did not answer"),
+        ({"inspect": Outcome(exit_code=1, stderr="ERROR: \x1b[2Jgone\n")}, "[2Jgone"),
+        (
+            {"inspect": Outcome(exit_code=1, stderr="docker: unknown command: docker buildx")},
+            "docker has no plugin buildx",
+        ),
     ],
 )
 def test_a_builder_that_does_not_answer_is_provisional(answers: dict[str, Outcome], summary: str) -> None:
@@ -58,10 +63,11 @@ def test_a_builder_that_does_not_answer_is_provisional(answers: dict[str, Outcom
 
 
 def test_a_builder_that_is_not_running_is_provisional() -> None:
-    """Nobody knows yet what it builds."""
-    text = "Name: x\nDriver: remote\n\nNodes:\nName: n\nEndpoint: e\nError: no route to host\n"
+    """Nobody knows yet what it builds; starting it tells."""
+    text = "Name: x\nDriver: docker-container\n\nNodes:\nName: n\nEndpoint: e\nStatus: stopped\n"
     (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
-    assert (True, True) == (node.provisional, "--bootstrap" in node.summary)
+    assert (True, "not running") == (node.provisional, node.summary)
+    assert ("start it: `orchestrate builders inspect x --bootstrap`",) == node.hints
 
 
 @pytest.mark.parametrize("version", [Outcome(exit_code=1), Outcome(exit_code=0, stdout="no JSON")])
@@ -155,3 +161,33 @@ def test_a_line_before_the_first_node_is_none_of_its_fields() -> None:
     )
     (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
     assert ((AMD64,), False) == (node.platforms, node.provisional)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "hint"),
+    [
+        ("docker: unknown command: docker buildx\n", "docker-buildx-plugin"),
+        ('ERROR: no builder "default" found\n', "orchestrate builders create default"),
+        ("ERROR: anything else\n", None),
+    ],
+)
+def test_what_is_missing_has_a_hint(stderr: str, hint: str | None) -> None:
+    """Buildx is installed, a builder is created; for the rest there is a doctor."""
+    (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=1, stderr=stderr)})
+    assert (hint or "") in " ".join(node.hints)
+    assert (hint is None) == (node.hints == ())
+
+
+@pytest.mark.parametrize(
+    ("state", "summary"),
+    [
+        ("Status: inactive\nPlatforms: linux/arm64*", "e does not answer"),
+        ("Error: no route to host", "no route to host"),
+    ],
+)
+def test_a_remote_node_that_is_away_says_nothing(state: str, summary: str) -> None:
+    """Whatever was declared for it: nobody starts it, and a build would wait for it for ever."""
+    text = f"Name: x\nDriver: remote\n\nNodes:\nName: n\nEndpoint: e\n{state}\n"
+    (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
+    assert ((), True, summary) == (node.platforms, node.provisional, node.summary)
+    assert ("`orchestrate builders inspect x` shows its nodes",) == node.hints

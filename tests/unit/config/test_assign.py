@@ -154,3 +154,10 @@ def test_those_that_apply_are_in_the_order_in_which_they_were_given() -> None:
     """Any of the image's names will do; letter case counts."""
     assignments = tuple(parsed(f"{pattern}.target=x") for pattern in ("db", "*-1[56]", "DB", "d?", "db-17"))
     assert [one.pattern for one in applying(assignments, "db-16", "db")] == ["db", "*-1[56]", "d?"]
+
+
+def test_a_long_assignment_is_masked_before_it_is_cut() -> None:
+    """Half of a URL would not be known as one any more."""
+    text = "a" * 40 + " https://user:hunter2-" + "x" * 60 + "@host/x"
+    _, (finding,) = parse_assignments((text,), "command line")
+    assert "hunter2" not in finding.message

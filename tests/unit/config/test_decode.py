@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from orchestrator.config.credentials import is_credential, looks_like_credential
 from orchestrator.config.decode import decode, decode_bytes, decode_included, decode_table
 from orchestrator.config.duration import parse_duration
 from orchestrator.config.findings import Findings
@@ -253,6 +252,28 @@ def test_one_image(body: str, line: int, code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("matrix = { a = '1' }", [(4, "wrong-type")]),
+        ("matrix = { a = [{}] }", [(4, "wrong-type")]),
+        ("matrix = { a = [['1']] }\nexclude = [{ a = '1' }]", [(4, "wrong-type")]),
+        ("matrix = { a = '1' }\nexclude = [{ a = '1' }]", [(4, "wrong-type")]),
+        ("matrix = { a = ['1'] }\nexclude = [{ a = [] }]", [(5, "wrong-type")]),
+        ("matrix = { a = 1, b = [] }", [(4, "wrong-type"), (4, "empty-matrix")]),
+        ("matrix = { a = ['1'], b = 1 }\nexclude = [{ a = '2' }]", [(4, "wrong-type"), (5, "unknown-axis-value")]),
+    ],
+)
+def test_what_follows_from_a_wrong_type_is_not_told(body: str, expected: list[tuple[int, str]]) -> None:
+    """A matrix is not empty because what is in it was left out; what is wrong beside it is told."""
+    assert expected == image(f"name = 'x-{{{{ matrix.a }}}}'\n{body}\n")
+
+
+def test_choices_of_a_wrong_type_are_not_none_at_all() -> None:
+    """The wrong type is the whole mistake."""
+    assert [(3, "wrong-type")] == summary("[vars]\nx = { choices = [[]] }\n")
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("[version]\nmatch = 'v*'\n", [(2, "missing-key")]),
@@ -479,25 +500,6 @@ def test_values_of_credentials_are_not_in_messages() -> None:
 
     _, diagnostics = decode_table(tree, Strict, "f", ("backends", "x"))
     assert ["expected `a` or `b` for `token`, got a value that is not shown"] == [one.message for one in diagnostics]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("NPM_TOKEN", True), ("PASSWORD", True), ("dbPassword", True), ("API_KEY", True), ("SECRET", True),
-        ("aws-secret-access-key", True), ("APIKEY", True), ("SSH_PRIVATE_KEY", True), ("GIT_AUTH", True),
-        ("KEY", False), ("CACHE_KEY", False), ("PASSWORD_FILE", False), ("TOKEN_URL", False), ("AUTHOR", False),
-        ("VERSION", False), ("secrets", False), ("secrets-in-args", False), ("PWD", False), ("", False),
-    ],
-)  # fmt: skip
-def test_names_of_credentials(name: str, expected: bool) -> None:  # noqa: FBT001 - an expected value
-    """Words decide, not letters."""
-    assert expected is looks_like_credential(name)
-
-
-def test_an_image_may_be_called_like_a_credential() -> None:
-    """Names of images are no keys of values."""
-    assert is_credential(("images", "token-service", "context")) is False
 
 
 @pytest.mark.parametrize(

@@ -45,3 +45,17 @@ def test_any_value_is_read_back(value: str) -> None:
     except UnicodeEncodeError:
         return
     assert value == tomllib.loads(set_value("format = 1\n", KEYS, value))["backends"]["qemu"]["builder"]
+
+
+def test_an_inline_table_stays_one() -> None:
+    """A table inside it is one too; TOML has no other way."""
+    edited = set_value('backends = { default = "qemu" } # two\n', KEYS, "orc")
+    assert {"default": "qemu", "qemu": {"builder": "orc"}} == tomllib.loads(edited)["backends"]
+    assert edited.endswith(" # two\n")
+    assert 1 == edited.count("\n")
+
+
+def test_ends_of_lines_stay() -> None:
+    """A new line ends as the others do."""
+    text = "format = 1\r\n\r\n[backends.qemu]\r\nslots = 4\r\n"
+    assert text + 'builder = "orc"\r\n' == set_value(text, KEYS, "orc")

@@ -234,6 +234,19 @@ def test_a_value_has_the_type_of_the_default_and_is_one_of_the_choices() -> None
     assert values == {"go": "1.23", "build-number": 7, "ratio": 0.5, "fast": False, "debian": "12-slim"}
 
 
+def test_a_value_that_may_be_secret_is_not_in_a_message() -> None:
+    """By the name of its var, or as a part of a URL, however long that is."""
+    project = joined("[vars]\npin-token = 7\nport = 80\n")[0]
+    url = f"https://me:hunter2{'x' * 80}@host"
+    _, diagnostics = resolve_vars(project, {}, {"pin-token": "hunter2", "port": url})
+    assert [
+        ("`--var pin-token`: expected an integer, got a value that is not shown",
+         ("the default is a value that is not shown, and a value has its type",)),
+        ("`--var port`: expected an integer, got `https://***@host`",
+         ("the default is `80`, and a value has its type",)),
+    ] == [(diagnostic.message, diagnostic.hints) for diagnostic in diagnostics]  # fmt: skip
+
+
 def test_an_unknown_var_is_an_error_on_the_command_line_and_a_warning_in_the_environment() -> None:
     """An environment may serve several projects."""
     _, diagnostics = resolve_vars(joined("vars.go = '1'")[0], {"HOME": "/", "ORCHESTRATE_VAR_GOO": "1"}, {"goo": "1"})

@@ -175,7 +175,7 @@ class Run:
 
     def finish(self, plan: Plan) -> Finished:
         """Run a plan to its end."""
-        with stores_of() as stores:
+        with stores_of(self.folder) as stores:
             exit_code = asyncio.run(self.engine(plan, stores).run(self.workspace()))
         assert isinstance(self.events[-1], RunFinished)
         return Finished(plan=plan, exit_code=exit_code, events=tuple(self.events))
@@ -189,10 +189,10 @@ class Run:
 
 
 @contextmanager
-def stores_of() -> Iterator[RealStores]:
-    """Registries and layouts."""
+def stores_of(root: Path) -> Iterator[RealStores]:
+    """Registries, and the layouts of a project."""
     with opened() as registries:
-        yield RealStores(registries)
+        yield RealStores(registries, root=root)
 
 
 def push_image(registry: FakeRegistry, repository: str, name: str, folder: Path) -> Manifest:

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from orchestrator.engine.promote import promote
-from orchestrator.engine.summary import summarise_run
 from orchestrator.errors import InterruptedRunError, PlanBlockedError, RegistryError
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.reference import parse_reference
 from orchestrator.plan.model import Destination, PromoteStep, TagMove
+from orchestrator.state.summary import summarise_run
 from orchestrator.testing.registry import AnswerWith, FakeRegistry, LoseAnswer, Rewrite
 from tests.contract.registry_sample import make_index, make_sample, opened
 from tests.unit.engine.fakes import Finished, PythonBackend, Run, push_image, skipped

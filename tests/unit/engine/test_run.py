@@ -13,11 +13,11 @@ import pytest
 from orchestrator.api.events import Event, LogLine, Retried, RunFinished, RunStarted, StepFinished, StepStarted
 from orchestrator.api.invocation import Invocation
 from orchestrator.engine.results import StepResult
-from orchestrator.engine.summary import summarise_run
 from orchestrator.errors import BuildError
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.model import Destination
 from orchestrator.state.layout import OciLayout
+from orchestrator.state.summary import summarise_run
 from tests.unit.engine.fakes import Finished, PythonBackend, Run, skipped, stores_of
 from tests.unit.plan.samples import HEAD
 
@@ -204,7 +204,7 @@ def test_an_interrupted_run_stops_its_children(tmp_path: Path) -> None:
     plan = it.plan(TWO, FILES)
 
     async def interrupt() -> None:
-        with stores_of() as stores:
+        with stores_of(tmp_path) as stores:
             both = asyncio.Event()
 
             def emit(event: Event) -> None:

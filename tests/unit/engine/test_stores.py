@@ -27,9 +27,9 @@ GONE = digest_bytes(b"nobody has this")
 
 
 @pytest.fixture
-def stores() -> Iterator[RealStores]:
+def stores(tmp_path: Path) -> Iterator[RealStores]:
     """Stores of this machine."""
-    with stores_of() as opened:
+    with stores_of(tmp_path) as opened:
         yield opened
 
 
@@ -125,7 +125,7 @@ def load(folder: Path, platform: str, digest: Digest | None = None) -> str:
     index = put_sample(store, make_sample(platform))
     step = LoadStep(id="load:x", image="x", needs=(), index="assemble", platform=AMD64, home=HOME, names=("x:1",))
     it = Run(folder)
-    with stores_of() as stores:
+    with stores_of(folder) as stores:
         invoker = it.engine(it.plan(HEAD + "[images.x]\n"), stores)._invoker
         work = load_image(step, store=store, digest=digest or index.digest, invoker=invoker, folder=folder / "run")
         with pytest.raises(VerificationError) as caught:

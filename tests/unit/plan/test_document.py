@@ -161,3 +161,25 @@ def test_a_backend_may_refuse_to_lower() -> None:
     plan = compile_text(HEAD + "[images.x]\n", asked=Asked(backend=NATIVE, nodes=NATIVE.backend.nodes({})))
     found = lower_plan(plan, {"native": NATIVE}, {"native": NATIVE.backend.nodes({})})
     assert ({}, {"backend-plans-only"}) == (found.invocations, {refusal.code for refusal in found.refusals.values()})
+
+
+def test_a_document_has_no_credentials() -> None:
+    """Not in an argv, in the command of a test, in a refusal or in a finding."""
+    text = (
+        HEAD
+        + """[images.x]
+context = "https://me:hunter2@h/x.git"
+contexts = { lib = "https://hunter2@h/lib.git" }
+cache-to = [{ type = "s3", secret_access_key = "hunter2" }]
+test = { run = ["/x", "--password=hunter2"] }
+"""
+    )
+    plan = compile_text(text)
+    url = "https://me:hunter2@h/x"
+    found = Diagnostic(code="c", message=f"no `{url}`", hints=(f"drop `{url}`",), subject=url)
+    refused = Lowered(
+        invocations=lowered(plan).invocations, refusals={"solve:x": Refusal(code="c", message=f"no {url}")}
+    )
+    content = render_document(build_document(plan, refused, (found,)))
+    assert b"hunter2" not in content
+    assert b"--build-context=lib=https://***@h/lib.git" in content

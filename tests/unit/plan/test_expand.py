@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -17,7 +19,19 @@ from orchestrator.plan.versions import version_rule, version_rules
 from orchestrator.tags.facts import NoGit
 from orchestrator.tags.version import VersionFacts, VersionRule
 from tests.unit.config.samples import project_of
-from tests.unit.plan.samples import AMD64, ARM64, GIT, HEAD, NOW, codes, expand_text, images_of, read_project
+from tests.unit.plan.samples import (
+    AMD64,
+    ARM64,
+    GIT,
+    HEAD,
+    NOW,
+    codes,
+    expand_text,
+    find_mistakes,
+    images_of,
+    read_project,
+    write_project,
+)
 
 AXES = st.dictionaries(
     st.sampled_from("abc"), st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True), min_size=1
@@ -325,6 +339,41 @@ def test_an_image_without_platforms_is_told_where_to_say_them() -> None:
     _, found = expand_text("format = 1\n[images.x]\n")
     assert ["no-platforms"] == codes(found)
     assert KeyPlace(file="builds.toml", keys=("images", "x"), on_key=True) == found[0].place
+
+
+def test_an_image_of_an_included_file_is_pointed_to_the_defaults_of_that_file(tmp_path: Path) -> None:
+    """Those of the root are not for it."""
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "builds.toml").write_text("format = 1\n[images.b]\n", encoding="utf-8")
+    text = 'format = 1\ninclude = ["team/builds.toml"]\n[defaults]\nplatforms = ["linux/amd64"]\n[images.a]\n'
+    path = write_project(tmp_path, text, {"a": "FROM scratch\n", "team/b": "FROM scratch\n"})
+    (hint,) = [finding.hints[0] for finding in find_mistakes(path) if finding.code == "no-platforms"]
+    assert (
+        'say them in `team/builds.toml`: `[defaults]` with `platforms = ["linux/amd64", "linux/arm64"]` there; '
+        "the defaults of `builds.toml` are not those of files it includes"
+    ) == hint
+
+
+@pytest.mark.parametrize(
+    ("body", "settings", "hint"),
+    [
+        ("", (r'x.context="a\u0000b"',), "no argument of a program can hold one: write the value without it"),
+        (f"context = '{'a' * 120_001}'\n", (), "shorten it"),
+    ],
+    ids=["NUL", "long"],
+)
+def test_what_no_argument_can_hold_is_told_as_what_it_is(body: str, settings: tuple[str, ...], hint: str) -> None:
+    """A NUL character does not go away when a value gets shorter."""
+    _, found = expand_text(f"{HEAD}[images.x]\n{body}", *settings)
+    assert ("illegal-value", (hint,)) == (found[0].code, found[0].hints)
+
+
+def test_a_template_of_a_credential_is_not_shown() -> None:
+    """What is wrong with it is."""
+    _, found = expand_text(HEAD + "[images.x.args]\nX_TOKEN = 'hunter2{{'\n")
+    assert {"template"} == set(codes(found))
+    assert "a value that is not shown: " in found[0].message
+    assert "hunter2" not in found[0].message
 
 
 def test_a_version_that_is_wrong_for_the_whole_project_is_told_once() -> None:

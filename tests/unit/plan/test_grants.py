@@ -28,6 +28,26 @@ def test_paths_inside_and_granted_ones_may_be_read(path: str, depth: int, *, rea
     assert readable == parse_grants(("read=/data/",), depth=depth).reads(path)
 
 
+@pytest.mark.parametrize(
+    ("grant", "path", "covered"),
+    [
+        ("..", "..", True),
+        ("..", "../x", True),
+        ("..", "../..", False),
+        ("..", "../../x", False),
+        ("../..", "../x", False),
+        ("../lib", "../lib/x", True),
+        ("../lib", "../library", False),
+        ("/srv/lib", "../lib", False),
+        ("/", "/etc", True),
+        (".", "x", False),
+    ],
+)
+def test_a_grant_holds_for_what_lies_below_it(grant: str, path: str, *, covered: bool) -> None:
+    """Both are written from the root file's folder, or both from the root of the disk; `..` is not below `..`."""
+    assert covered == parse_grants((f"read={grant}",), depth=0).covers(path)
+
+
 @given(st.lists(st.sampled_from([".", "..", "a", "b"]), min_size=1, max_size=6).map("/".join))
 def test_no_relative_path_leads_out_unseen(path: str) -> None:
     """A path is inside exactly where its normal form does not climb."""

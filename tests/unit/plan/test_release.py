@@ -36,6 +36,7 @@ def test_a_fixed_tag_that_exists_stops_the_plan() -> None:
     assert ("tag-exists", Severity.ERROR) == (finding.code, finding.severity)
     assert DIGEST in finding.message
     assert KeyPlace(file="builds.toml", keys=("defaults", "tags", 0)) == finding.place
+    assert "`orchestrate promote` finishes a release that was cut off" in finding.hints
     assert () == judge({FIXED: TagState(digest=DIGEST)}, ReleaseRules(replace_tags=True))[1]
 
 
@@ -76,6 +77,7 @@ def test_what_was_staged_may_stand_there_already() -> None:
     other = digest_bytes(b"another")
     (finding,) = judge({FIXED: TagState(digest=other)}, rules)[1]
     assert f"what was staged is `{DIGEST}`" in finding.message
+    assert not any("promote" in hint for hint in finding.hints)
 
 
 @pytest.mark.parametrize("destination", [Destination.LAYOUT, Destination.LOAD, Destination.STAGE])

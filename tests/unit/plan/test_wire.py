@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import pytest
 
@@ -133,6 +135,33 @@ def test_a_parent_that_is_nowhere_blocks_the_plan() -> None:
     plan = compile_text(TWO, {"app": "FROM base\n"}, Asked(names=("app",), with_parents=False))
     (finding,) = plan.diagnostics
     assert ("parent-missing", Span(file="app/Dockerfile", line=1)) == (finding.code, finding.place)
+
+
+DROP = "drop `--no-deps`, so that it is built too"
+
+
+@pytest.mark.parametrize(
+    ("more", "tags", "hints"),
+    [
+        ("", {}, ("drop `--offline`, so that its registry is asked", DROP)),
+        ("", {"r.example/acme/base:1.0": TagState()}, (DROP, "or publish `base` first")),
+        (
+            "",
+            {"r.example/acme/base:1.0": TagState(unknown="no answer", hints=("start it",))},
+            ("its tags could not be looked up: no answer", "start it", DROP),
+        ),
+        ("tags = []\n", {}, (DROP,)),
+        ("publish = false\n", {"r.example/acme/base:1.0": TagState()}, (DROP,)),
+    ],
+    ids=["offline", "unpublished", "no answer", "no tags", "private"],
+)
+def test_what_to_do_about_a_parent_that_is_nowhere(
+    more: str, tags: Mapping[str, TagState], hints: tuple[str, ...]
+) -> None:
+    """It depends on why nothing is known of it: `--offline` is named only where it was given."""
+    text = HEAD + f"[images.base]\n{more}[images.app]\n"
+    plan = compile_text(text, {"app": "FROM base\n"}, Asked(names=("app",), with_parents=False, tags=tags))
+    assert [hints] == [finding.hints for finding in plan.diagnostics if finding.code == "parent-missing"]
 
 
 def test_one_platform_of_a_parent_that_is_not_built_blocks_the_plan() -> None:

@@ -180,3 +180,11 @@ def test_qemu_does_one_child_for_each_solve() -> None:
     assert [("solve:x",), ("solve:y",)] == [invocation.steps for invocation in invocations]
     results = backend.results(request, (outcome(1, "ERROR: no"), outcome(1, "ERROR: neither")))
     assert ["no", "neither"] == [getattr(results[name], "message", "") for name in ("solve:x", "solve:y")]
+
+
+@pytest.mark.parametrize("name", ["--help", "-x", "", "a b", "a/b"])
+@pytest.mark.parametrize("config", [QemuConfig, BakeConfig])
+def test_a_builder_is_never_called_like_an_option(config: type[Table], name: str) -> None:
+    """Its name becomes a word of an argv."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"builder": name}, config)

@@ -12,6 +12,7 @@ from orchestrator.probe.checks import (
     RegisterHandlers,
     RegistryAnswer,
     Space,
+    StartBuilder,
     Status,
     check_builders,
     check_buildx,
@@ -22,7 +23,7 @@ from orchestrator.probe.checks import (
     check_space,
     diagnose,
 )
-from orchestrator.probe.declared import Wanted
+from orchestrator.probe.declared import ConfiguredBuilder, Wanted
 from orchestrator.probe.host import Handler, Handlers
 
 _ENGINE = Engine(version="28.5.1", architecture="amd64", containerd_snapshotter=True)
@@ -152,3 +153,102 @@ def test_what_was_not_looked_at_has_no_line() -> None:
         spaces=(),
     )
     assert [check.subject for check in diagnose(found)] == ["docker", "git"]
+
+
+_FARM = ConfiguredBuilder(name="farm", backend="qemu")
+_ARM = ConfiguredBuilder(name="arm", backend="native", node="arm-1")
+
+
+def _farm(*nodes: BuilderNode, driver: str = "docker-container", error: str | None = None) -> Builder:
+    return Builder(name="farm", driver=driver, nodes=nodes, error=error)
+
+
+def test_a_configured_builder_that_is_there_and_runs_is_all_right() -> None:
+    """It has its line already."""
+    running = BuilderNode(name="n", endpoint="e", status="running", platforms=(_ARM64,), native=(_ARM64,))
+    assert [Status.OK] == [check.status for check in check_builders((_farm(running),), _ENGINE, (_FARM,))]
+
+
+def test_a_configured_builder_that_does_not_exist_fails() -> None:
+    """The line says who names it, what to do, and what may have been meant; `--fix` can create it."""
+    _, check = check_builders((Builder(name="farn", driver="docker"),), None, (_FARM,))
+    hint = "`orchestrate builders create farm`, or `orchestrate builders use NAME`; did you mean `farn`?"
+    expected = Check(
+        status=Status.FAIL,
+        subject="builder farm",
+        message="does not exist, and `backends.qemu.builder` names it",
+        hint=hint,
+        fix=CreateBuilder(name="farm"),
+    )
+    assert expected == check
+
+
+def test_the_builder_of_another_backend_is_chosen_for_that() -> None:
+    """`builders use` is told so."""
+    (check,) = check_builders((), None, (ConfiguredBuilder(name="farm", backend="bake"),))
+    assert "`orchestrate builders use NAME --backend bake`" in check.hint
+
+
+def test_the_builder_of_a_node_is_not_created_by_itself() -> None:
+    """What stands where only the user knows."""
+    (check,) = check_builders((), None, (_ARM,))
+    other = "name another one in node `arm-1` of `backends.native`"
+    assert (Status.FAIL, None) == (check.status, check.fix)
+    assert f"`orchestrate builders create arm --node ENDPOINT`, or {other}" == check.hint
+
+
+def test_a_name_that_no_builder_can_have_is_not_created() -> None:
+    """Buildx would take it for an option."""
+    (check,) = check_builders((), None, (ConfiguredBuilder(name="--help", backend="qemu"),))
+    assert (Status.FAIL, None, False) == (check.status, check.fix, "create" in check.hint)
+
+
+def test_a_builder_that_two_name_is_told_once() -> None:
+    """With both places."""
+    (check,) = check_builders((), None, (_FARM, ConfiguredBuilder(name="farm", backend="bake")))
+    assert "does not exist, and `backends.qemu.builder` and `backends.bake.builder` name it" == check.message
+
+
+@pytest.mark.parametrize(
+    ("builder", "problem"),
+    [
+        (_farm(BuilderNode(name="n", endpoint="tcp://a:1", status="inactive"), driver="remote"), "tcp://a:1 does not"),
+        (_farm(BuilderNode(name="n", endpoint="e", status="error", error="no route")), "no route, and"),
+        (_farm(error="no such context"), "no such context, and"),
+    ],
+)
+def test_a_configured_builder_whose_nodes_do_not_answer_fails(builder: Builder, problem: str) -> None:
+    """For one that nobody names it would be a warning."""
+    assert [Status.WARN] == [check.status for check in check_builders((builder,), None)]
+    (check,) = check_builders((builder,), None, (_FARM,))
+    assert (Status.FAIL, True) == (check.status, check.message.startswith(problem))
+    assert check.message.endswith("`backends.qemu.builder` names it")
+
+
+def test_a_configured_builder_that_lost_some_of_its_nodes_still_builds() -> None:
+    """What the others can."""
+    here = BuilderNode(name="n", endpoint="e", status="running", platforms=(_ARM64,))
+    gone = BuilderNode(name="m", endpoint="f", status="inactive")
+    (check,) = check_builders((_farm(here, gone, driver="remote"),), None, (_FARM,))
+    assert Status.WARN == check.status
+
+
+def test_a_configured_builder_that_is_not_running_fails() -> None:
+    """Nobody knows what it builds, and a build does not begin; starting it is what `--fix` does."""
+    stopped = _farm(BuilderNode(name="n", endpoint="e", status="stopped"))
+    (check,) = check_builders((stopped,), _ENGINE, (_FARM,))
+    assert (Status.FAIL, StartBuilder(name="farm")) == (check.status, check.fix)
+    assert "`orchestrate builders inspect farm --bootstrap`" in check.hint
+
+
+def test_a_configured_builder_that_builds_one_platform_at_a_time_fails() -> None:
+    """The plan would be blocked."""
+    running = BuilderNode(name="n", endpoint="e", status="running", platforms=(_ARM64,))
+    checks = check_builders((_farm(running, driver="docker"),), _OLD_STORE, (_FARM,))
+    assert [Status.FAIL, Status.FAIL] == [check.status for check in checks]
+
+
+def test_one_builder_is_created_where_two_are_missing() -> None:
+    """The configured one, which then builds several platforms too."""
+    checks = check_builders((_builder(_node()),), _OLD_STORE, (_FARM,))
+    assert [None, CreateBuilder(name="farm")] == [check.fix for check in checks]

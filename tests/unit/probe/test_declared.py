@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from orchestrator.buildkit.untrusted import UnreadableError
 from orchestrator.oci.platform import parse_platform
-from orchestrator.probe.declared import Declared, Wanted, foreign_platform, parse_declared, registry_host
+from orchestrator.probe.declared import (
+    ConfiguredBuilder,
+    Declared,
+    Wanted,
+    foreign_platform,
+    parse_declared,
+    registry_host,
+)
 
 _FILE = b"""
 format = 1
@@ -32,6 +39,42 @@ def test_platforms_rules_and_registry_are_read() -> None:
         for text, forbidden in (("linux/amd64", True), ("linux/arm64", False), ("linux/s390x", True))
     )
     assert Declared(platforms=wanted, registry="ghcr.io") == parse_declared(_FILE)
+
+
+def test_builders_are_read_where_backends_name_them() -> None:
+    """The one of `qemu` and of `bake`, and those of nodes; what has another shape is somebody else's to name."""
+    content = b"""
+[backends]
+default = "qemu"
+qemu.builder = "farm"
+bake = { builder = 7 }
+theirs.builder = "an oven"
+[[backends.native.nodes]]
+name = "arm-1"
+builder = "arm"
+[[backends.native.nodes]]
+endpoint = "tcp://a:1"
+[[backends.native.nodes]]
+builder = "\\u001b[2Jx"
+"""
+    expected = (
+        ConfiguredBuilder(name="farm", backend="qemu"),
+        ConfiguredBuilder(name="arm", backend="native", node="arm-1"),
+        ConfiguredBuilder(name="[2Jx", backend="native", node="2"),
+    )
+    assert expected == parse_declared(content).builders
+
+
+@pytest.mark.parametrize(
+    ("builder", "place"),
+    [
+        (ConfiguredBuilder(name="x", backend="bake"), "`backends.bake.builder`"),
+        (ConfiguredBuilder(name="x", backend="native", node="arm-1"), "node `arm-1` of `backends.native`"),
+    ],
+)
+def test_a_builder_says_where_it_is_named(builder: ConfiguredBuilder, place: str) -> None:
+    """So that the line is found."""
+    assert place == builder.place
 
 
 def test_a_rule_that_is_not_written_forbids_nothing() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.probe.checks import CreateBuilder, RegisterHandlers
+from orchestrator.probe.checks import CreateBuilder, RegisterHandlers, StartBuilder
 from orchestrator.probe.host import Rule
 from orchestrator.probe.repair import Command, Machine, Write, perform, plan_repair, render_action
 
@@ -19,6 +19,12 @@ def test_a_builder_is_created_by_buildx() -> None:
     """Of the docker-container driver, and started, so that a failure is seen now."""
     expected = ("docker", "buildx", "create", "--name=orchestrate", "--driver=docker-container", "--bootstrap")
     assert (Command(argv=expected),) == plan_repair((CreateBuilder(),), Machine(trusted=False, mounted=False))
+
+
+def test_a_builder_is_started_by_buildx() -> None:
+    """And only then says what it builds."""
+    expected = Command(argv=("docker", "buildx", "inspect", "--bootstrap", "farm"))
+    assert (expected,) == plan_repair((StartBuilder(name="farm"),), Machine(trusted=False, mounted=False))
 
 
 def test_handlers_are_registered_by_one_container_where_we_may_not() -> None:

@@ -136,6 +136,28 @@ def test_linked_folder(name: str, tmp_path: Path) -> None:
     assert [path for path in outside.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("name", ["a", "a/b", "a/b/layout"])
+def test_link_on_the_way(name: str, tmp_path: Path) -> None:
+    """Below a folder that is trusted no link is followed, be it to the layout itself."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    outside.mkdir()
+    (root / name).parent.mkdir(parents=True)
+    (root / name).symlink_to(outside)
+    layout = OciLayout(root / "a/b/layout", below=root)
+    with pytest.raises(RegistryError, match=r"cannot write to `oci:"):
+        layout.put_manifest("1.0", INDEX)
+    with pytest.raises(RegistryError, match=r"cannot read `oci:"):
+        layout.find("1.0")
+    assert [] == list(outside.iterdir())
+
+
+def test_way_is_made(tmp_path: Path) -> None:
+    """The folders between what is trusted and the layout are made with it."""
+    layout = OciLayout(tmp_path / "a/b/layout", below=tmp_path)
+    layout.put_manifest("1.0", INDEX)
+    assert INDEX.digest == OciLayout(tmp_path / "a/b/layout").find("1.0")
+
+
 def test_linked_index(layout: OciLayout, tmp_path: Path) -> None:
     """An index.json that is a link is not read, and putting a tag replaces the link, not what it leads to."""
     other = tmp_path / "other"

@@ -205,6 +205,9 @@ def test_surrogates_are_escaped() -> None:
         ('{"api-key": "abc"}', '{"api-key": "***"}'),
         ('[images.token-service]\ncontext = "x"', '[images.token-service]\ncontext = "x"'),
         ('secrets = [{ id = "x", env = "X_TOKEN" }]', 'secrets = [{ id = "x", env = "X_TOKEN" }]'),
+        ('context = "https://me:pw@h/x.git"', 'context = "https://*****@h/x.git"'),
+        ('a = ["https://me:{p}w@h", "ssh://git@h"]', 'a = ["https://*******@h", "ssh://git@h"]'),
+        ('base = "docker-image://b@sha256:01"', 'base = "docker-image://b@sha256:01"'),
     ],
 )
 def test_values_of_credentials_are_masked(text: str, expected: str) -> None:
@@ -215,9 +218,18 @@ def test_values_of_credentials_are_masked(text: str, expected: str) -> None:
 def test_a_file_of_another_kind_is_masked_by_its_lines() -> None:
     """A Dockerfile has no keys."""
     assert mask("ENV A_TOKEN=abc B=1", "Dockerfile") == "ENV A_TOKEN=*** B=1"
+    assert mask("ADD https://me:pw@h/x /x", "Dockerfile") == "ADD https://*****@h/x /x"
 
 
 def test_a_shown_line_has_no_credential() -> None:
     """The value of an arg that looks like a credential is not in the output."""
     text = 'args = { A_TOKEN = "hunter2" }'
     assert "hunter2" not in render([finding(1, 10, 7)], {FILE: text})
+
+
+def test_a_message_has_no_user_information() -> None:
+    """Nor has a hint, nor what is meant."""
+    url = "https://me:hunter2@host/x"
+    text = render([Diagnostic(code="c", message=f"no `{url}`", hints=(f"drop {url}",), subject=url)], {})
+    assert "hunter2" not in text
+    assert "error[c]: no `https://***@host/x`" in text

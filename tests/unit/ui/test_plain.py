@@ -75,6 +75,16 @@ def test_a_line_for_what_a_reader_wants(event: Event, line: str | None) -> None:
     assert ([] if line is None else [line]) == lines(event)
 
 
+@pytest.mark.parametrize("kind", ["promote", "promote-moving"])
+def test_a_step_without_tags_is_no_news(kind: str) -> None:
+    """An image may have no fixed tag, or no moving one; where its step fails, that is told all the same."""
+    step = f"{kind}:x"
+    put = TagPut(step=step, reference="r/x:1", digest=ONE, previous=None, time=0.0)
+    assert [] == lines(finished(step))
+    assert [f"{step}  FAILED in 2.0s"] == lines(finished(step, StepState.FAILED))
+    assert [f"tag r/x:1  new  {short(ONE)}", f"{step}  done in 2.0s"] == lines(put, finished(step))
+
+
 def test_what_builds_print_is_for_those_who_ask() -> None:
     """Control sequences are taken out of it."""
     vertex = VertexProgress(step="solve:x", vertex="v", name="[1/2] RUN\x1b[2J x", state="started")

@@ -80,9 +80,8 @@ wave 3
             why   no node may build it
             tags  1.0; moving: latest
 
-public: push under private names, verify 4 images, copy to 1 other place, then tag 3 images; \
-no tag moves if anything fails
-Plan: 3 to build, 1 blocked; 6 platform builds (2 emulated); 7 tags (3 moving); 1 error.
+public: nothing while there are errors
+Plan: stopped by 1 error; 4 images, 1 blocked; 6 platform builds (2 emulated); 7 tags (3 moving).
 """
     )
 
@@ -122,6 +121,31 @@ def test_notes_follow_the_nodes() -> None:
     assert "backend qemu: default (linux/amd64)\ngranted: network.host\n" in text
 
 
+def test_errors_that_block_no_image_stop_the_plan_too() -> None:
+    """Such as a tag that exists: nothing is built, so nothing is to build."""
+    warning = Diagnostic(code="w", message="w", severity=Severity.WARNING)
+    error = Diagnostic(code="e", message="e")
+    last = shown(plan(text=HEAD + "[images.a]\n"), error, error, warning).splitlines()[-1]
+    assert "Plan: stopped by 2 errors; 1 image; 2 platform builds (1 emulated); 2 tags (1 moving); 1 warning." == last
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("[images.a]\n[images.b]\ntags = []\n", "verify 2 images, then tag 1 image; no tag moves if anything fails"),
+        (
+            "[images.a]\ntags = ['1', 'docker.io/acme/a:1']\n",
+            "verify 1 image, copy to 1 other place, then tag 1 image; no tag moves if anything fails",
+        ),
+        ("[images.a]\ntags = []\n", "verify 1 image; there is no tag to put"),
+        ("[images.a]\npublish = false\n", "verify 1 image; there is no tag to put"),
+    ],
+)
+def test_only_images_with_tags_are_tagged(text: str, public: str) -> None:
+    """An image may have none, and one that is not published has none that counts."""
+    assert f"public: push under private names, {public}\n" in shown(plan(text=HEAD + text))
+
+
 def test_an_empty_plan_has_a_text() -> None:
     """It says that there is nothing."""
     empty = Plan(
@@ -158,6 +182,29 @@ def test_every_child_is_shown_argv_for_argv() -> None:
         "'--build-arg=B=$x' --provenance=mode=min "
         "--sbom=false '--metadata-file=<path of metadata.json>' "
     ) in found
+
+
+def test_a_plan_has_no_credentials() -> None:
+    """Neither in the commands nor in the test that is declared."""
+    text = (
+        HEAD
+        + """[images.x]
+context = "https://me:hunter2@h/x.git"
+cache-to = [{ type = "s3", secret_access_key = "hunter2" }]
+test = { run = ["/x", "--password=hunter2"] }
+"""
+    )
+    found = plan(text=text)
+    assert "test  /x '--password=***' on" in shown(found)
+    assert "hunter2" not in shown(found) + commands(found)
+    assert "--cache-to=type=s3,secret_access_key=***" in commands(found)
+    assert " 'https://***@h/x.git'" in commands(found)
+
+
+def test_an_answer_of_a_node_has_no_credentials() -> None:
+    """It may repeat the address that it was asked at."""
+    heading = msgspec.structs.replace(HEADING, nodes=("backend qemu: x (no answer: tcp://me:hunter2@h)",))
+    assert "(no answer: tcp://***@h)" in render_plan(plan(), heading, ())
 
 
 def test_a_refusal_is_shown() -> None:

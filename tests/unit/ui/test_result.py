@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from orchestrator.engine.summary import BuildResult, ImageResult, RunResult, StepFailure, TagResult
+from orchestrator.api.events import StepFinished, StepState
 from orchestrator.oci.digest import digest_bytes
-from orchestrator.ui.result import render_failures, render_result_table
+from orchestrator.plan.model import Destination
+from orchestrator.state.summary import BuildResult, ImageResult, RunResult, StepFailure, TagResult
+from orchestrator.ui.result import render_failures, render_places, render_result_table
+from tests.unit.plan.samples import HEAD, Asked, compile_text
 
 DIGEST = digest_bytes(b"index")
 
@@ -85,6 +88,22 @@ def test_tags_that_stand_are_named() -> None:
     """A promotion that was cut off left them."""
     text = render_failures(result(image("api", "verified", put=(True, False)), exit_code=5))
     assert "these tags were put before it failed: r/api:0\n" in text
+
+
+def test_places_are_told() -> None:
+    """Layouts are the result of a build into layouts, and only a way to one that is loaded; what failed has none."""
+    for destination, expected in (
+        (Destination.LAYOUT, "layout: at .orchestrate/oci/a\n"),
+        (Destination.LOAD, "loaded: r.example/acme/a:1.0, r.example/acme/a:latest\n"),
+        (Destination.STAGE, ""),
+    ):
+        plan = compile_text(HEAD + "[images.a]\n[images.b]\n", asked=Asked(destination=destination))
+        events = [
+            StepFinished(step=step.id, state=state, time=0.0, seconds=0.0)
+            for step in plan.steps
+            for state in [StepState.DONE if step.id.endswith(":a") else StepState.FAILED]
+        ]
+        assert expected == render_places(plan, events, lambda path: f"at {path}")
 
 
 def test_success_says_nothing() -> None:

@@ -145,6 +145,24 @@ def parse_result(content: bytes) -> RunResult:
     return result
 
 
+class _Head(Model):
+    """What results of every format have."""
+
+    format_version: str
+    project: str
+    run: str
+    destination: str
+
+
+def is_result(content: bytes) -> bool:
+    """Whether this is a result of a run, in whatever format."""
+    try:
+        msgspec.json.decode(content, type=_Head)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
 def continue_result(earlier: RunResult, later: RunResult) -> RunResult:
     """The result of a run that went on with what an earlier one had built: what that one knew is not lost."""
     before = {image.name: image for image in earlier.images}
