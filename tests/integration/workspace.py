@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,17 @@ class Ran:
     def output(self) -> str:
         """All that it printed."""
         return self.stdout + self.stderr
+
+
+@contextmanager
+def _heeded_signals() -> Iterator[None]:
+    """Children start with the signals of a terminal, though whoever runs the tests may have some ignored (nohup)."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Workspace:
@@ -76,16 +88,17 @@ class Workspace:
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start `orchestrate` in a session of its own."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.root,
-            env={**self.environ, "TMPDIR": str(self.folder / "tmp"), **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with _heeded_signals():
+            return subprocess.Popen(
+                self.command(*arguments),
+                cwd=self.root,
+                env={**self.environ, "TMPDIR": str(self.folder / "tmp"), **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
 
     def run(self, *arguments: str, **environ: str) -> Ran:
         """Run `orchestrate` to its end."""
