@@ -63,7 +63,7 @@ def build_schema(extra_backends: Mapping[str, type[Table]]) -> Schema:
     root["properties"]["format"]["const"] = schema.FORMAT
     root["properties"]["backends"] |= {
         "properties": {
-            "default": {"type": "string", "minLength": 1},
+            "default": {"type": "string"},
             **dict(zip(extra_backends, references[len(own) :], strict=True)),
         },
         "additionalProperties": {"type": "object"},
