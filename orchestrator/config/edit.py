@@ -12,8 +12,8 @@ def set_value(text: str, keys: tuple[str, ...], value: str) -> str:
         ValueError: the text is no TOML, or a key on the way holds something that is no table.
     """
     import tomlkit  # noqa: PLC0415 (30 ms, for the commands that edit)
-    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
-    from tomlkit.items import InlineTable  # noqa: PLC0415
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 (as above)
+    from tomlkit.items import InlineTable  # noqa: PLC0415 (as above)
 
     try:
         document = tomlkit.parse(text)

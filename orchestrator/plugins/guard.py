@@ -37,7 +37,7 @@ def call(name: str, what: str, function: Callable[[], _T]) -> _T:
     """
     try:
         return function()
-    except Exception as error:
+    except Exception as error:  # a plugin may raise anything; it is named
         message = f"backend `{name}` failed to {what}: {error!r}"
         raise PluginError(message, hints=_HINTS) from error
 

@@ -41,7 +41,11 @@ def read_sources(root: Path, needed: NeededSources, *, boundary: Path, grants: G
         if links.leave(os.path.normpath(os.path.join(base, other))):  # noqa: PTH118 (as above)
             outside.add(other)
     # as it is written, for that is what buildx looks at: `https:/../x` needs a folder `https:`
-    shadowed = frozenset(remote for remote in needed.remotes if os.path.lexists(os.path.join(base, remote)))  # noqa: PTH118
+    shadowed = frozenset(
+        remote
+        for remote in needed.remotes
+        if os.path.lexists(os.path.join(base, remote))  # noqa: PTH118 (a `Path` would drop one of the slashes)
+    )
     return SourceFacts(folders=states, dockerfiles=texts, outside=frozenset(outside), shadowed=shadowed)
 
 
