@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "plan": "Say what would be built, where, why, and what would become public.",
     "build": "Build, verify and publish: all images or none.",
     "promote": "Put the tags of what `build --stage` left under private names.",
+    "lock": "Pin the external images that builds take to digests, in builds.lock.",
     "graph": "Show which image needs which.",
     "verify": "Check images in registries or OCI layouts.",
     "doctor": "Look at Docker, builders, emulators, registries and say what to do.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
+
+import msgspec
 
 from orchestrator.api.backend import Node
 from orchestrator.cli.backends import check_backends, configure_backends, default_backend
@@ -25,6 +27,7 @@ from orchestrator.errors import ConfigurationError, PlanBlockedError, UsageError
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.reference import Reference, parse_repository
+from orchestrator.plan.bases import check_lock, check_platforms, find_bases
 from orchestrator.plan.collide import check_collisions
 from orchestrator.plan.compile import Declared, Scope, compile_plan, selected_images
 from orchestrator.plan.edges import DockerfileReader, check_replaced_stages, check_single_platform, find_edges
@@ -40,6 +43,7 @@ from orchestrator.plan.release import ReleaseRules
 from orchestrator.plan.sources import check_sources, needed_sources
 from orchestrator.plan.versions import version_rules
 from orchestrator.plugins import Found, find_backends
+from orchestrator.probe.bases import read_lock
 from orchestrator.probe.facts import host, read_nodes, read_tags, read_version_facts
 from orchestrator.probe.project import find_build_file, read_project
 from orchestrator.probe.sources import read_sources
@@ -144,7 +148,11 @@ class Preparation:
         findings.add(check_names(project, tuple(image.name for image in expansion.images), expansion.families))
         findings.add(check_collisions(expansion.images))
         declared = self._order(project, expansion, root, boundary, grants)
+        lock, found, texts = read_lock(root)
+        findings.texts.update(texts)
+        findings.add(found)
         findings.stop_on_errors()
+        declared = msgspec.structs.replace(declared, lock=lock)
         return Loaded(root=root, project=project, expansion=expansion, declared=declared, git=facts.git, grants=grants)
 
     def _look_further(self, project: Project, given: Given, root: Path, boundary: Path) -> NoReturn:
@@ -180,6 +188,24 @@ class Preparation:
             self.findings.add((order,))
             order = Order(waves=(), parents={})
         return Declared(project=project.name, images=images, edges=edges, order=order, platforms=project.root.platforms)
+
+    def _check_lock(
+        self, declared: Declared, images: tuple[Image, ...], nodes: Mapping[str, tuple[Node, ...]]
+    ) -> Iterator[Diagnostic]:
+        """What `builds.lock` lacks, has for nobody, or has for other platforms than are built."""
+        if declared.lock is not None:
+            yield from check_lock(find_bases(declared.images, declared.edges, self.reader, self._host), declared.lock)
+            bases = find_bases(images, declared.edges, self.reader, self._host)
+            built_on = (platform for several in nodes.values() for node in several for platform in node.platforms)
+            yield from check_platforms(bases, declared.lock, tuple(built_on))
+
+    @property
+    def reader(self) -> DockerfileReader:
+        """What reads the Dockerfiles of what was loaded; `load` comes first."""
+        if self._reader is None:
+            message = "nothing is loaded"
+            raise RuntimeError(message)
+        return self._reader
 
     def plan(
         self,
@@ -219,10 +245,8 @@ class Preparation:
         backends = configure_backends(loaded.project, self._found, names_used, default=backend)
         nodes = read_nodes(backends, self._environment, offline=self._options.offline)
         facts = RunFacts(nodes=nodes, host=self._host, tags=self._tags(loaded, images, destination))
-        if self._reader is None:
-            message = "plan() follows load()"
-            raise RuntimeError(message)
-        plan = compile_plan(loaded.declared, scope, facts, backends, self._reader)
+        findings.add(self._check_lock(loaded.declared, images, nodes))
+        plan = compile_plan(loaded.declared, scope, facts, backends, self.reader)
         findings.add(plan.diagnostics)
         lowered = lower_plan(plan, backends, nodes)
         findings.add(_refusals(lowered))

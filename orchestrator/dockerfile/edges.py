@@ -14,7 +14,15 @@ from typing import Final, TypeAlias
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.dockerfile.model import Dockerfile, Stage, Use, UseKind
 from orchestrator.dockerfile.scope import Scope, Word, global_scope
-from orchestrator.dockerfile.stages import base_stages, find_target, last_named, reachable_stages, stage_number
+from orchestrator.dockerfile.stages import (
+    base_stages,
+    context_key,
+    find_origin,
+    find_target,
+    last_named,
+    reachable_stages,
+    stage_number,
+)
 from orchestrator.dockerfile.substitute import SubstitutionError, expand
 from orchestrator.model import Model
 from orchestrator.oci.platform import KNOWN_OS, Platform, parse_platform
@@ -107,7 +115,9 @@ class _Resolver:
             for stage in self._stages
         }  # fmt: skip
         reached = reachable_stages(target, needs)
-        keys = {_stage_key(self._stages[index]): self._stages[index].line for index in sorted(reached, reverse=True)}
+        keys = {
+            context_key(self._stages[index].name): self._stages[index].line for index in sorted(reached, reverse=True)
+        }
         uses: list[ImageUse] = []
         for stage, word, base in zip(self._stages, words, bases, strict=True):
             own = [self._base(stage, word)] if base is None else []
@@ -135,10 +145,9 @@ class _Resolver:
                 f"add a stage, `FROM {use.name} AS name` with the `ARG` before the first `FROM`, and take from `name`",
             )
             return None
-        number = None if use.is_mount else stage_number(use.name)
-        named = self._named.get(use.name.lower()) if number is None else number
-        if named is None:
-            return use.name
+        named = find_origin(use.name, self._named, is_mount=use.is_mount)
+        if isinstance(named, str):
+            return named
         if not 0 <= named < len(self._stages):
             last = len(self._stages) - 1
             self.report(
@@ -229,14 +238,6 @@ class _Resolver:
             hint = "write `os/architecture`, `$BUILDPLATFORM` or `$TARGETPLATFORM`"
             self.report(stage.line, "bad-platform", f"`--platform={stage.platform}`: {error}", hint)
             return None
-
-
-def _stage_key(stage: Stage) -> str:
-    """The named context that would replace a stage; empty where its name is none, or can be none."""
-    try:
-        return familiar(parse_reference(stage.name)) if stage.name else ""
-    except ValueError:
-        return ""
 
 
 def _with_stage_line(use: ImageUse, keys: Mapping[str, int]) -> ImageUse:

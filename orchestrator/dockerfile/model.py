@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from orchestrator.model import Model
 
 UseKind: TypeAlias = Literal["from", "copy", "mount", "onbuild"]
+StepName: TypeAlias = Literal["ADD", "ARG", "COPY", "ENV", "RUN"]
 
 
 class Argument(Model):
@@ -30,10 +31,24 @@ class Use(Model):
     is_mount: bool = False
 
 
+class Step(Model):
+    """An instruction that takes files or sets variables; its words and flags as they are written.
+
+    A `RUN` is one only where it has mounts, and has no words. `is_trigger` is one of an `ONBUILD`: it is executed by
+    the stages that start from this one, before their own.
+    """
+
+    name: StepName
+    words: tuple[str, ...]
+    line: int
+    flags: tuple[str, ...] = ()
+    is_trigger: bool = False
+
+
 class Stage(Model):
     """A `FROM` and what follows it; `name` is in lower case and empty where there is none, `base` as it is written.
 
-    `arguments` are the `ARG`s within it, those of `ONBUILD` included.
+    `arguments` are the `ARG`s within it, those of `ONBUILD` included; `steps` are in the order of the file.
     """
 
     index: int
@@ -43,6 +58,7 @@ class Stage(Model):
     line: int
     arguments: tuple[Argument, ...] = ()
     uses: tuple[Use, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 class Dockerfile(Model):

@@ -9,14 +9,15 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import dockerfile as buildkit
 
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.dockerfile.directives import Directives, is_official, read_directives
-from orchestrator.dockerfile.model import Argument, Dockerfile, Stage, Use, UseKind
+from orchestrator.dockerfile.model import Argument, Dockerfile, Stage, Step, StepName, Use, UseKind
+from orchestrator.dockerfile.mounts import MOUNT_FLAG, read_mount
 from orchestrator.dockerfile.syntax_errors import find_line
 
 MAX_BYTES: Final = 1024 * 1024
@@ -26,10 +27,10 @@ INSTRUCTIONS: Final = (
 )  # fmt: skip
 
 _KNOWN: Final = frozenset(INSTRUCTIONS)
+_STEPS: Final[Mapping[str, StepName]] = {"ADD": "ADD", "ARG": "ARG", "COPY": "COPY", "ENV": "ENV", "RUN": "RUN"}
 _STAGE_NAME: Final = re.compile(r"[a-z][a-z0-9-_.]*\Z")
 _ONBUILD: Final = re.compile(r"(?i)\s*ONBUILD\s*")
 _FROM_FLAG: Final = "--from"
-_MOUNT_FLAG: Final = "--mount="
 _WITH_NAME: Final = 3
 _SYNTAX_HINT: Final = "correct this instruction; `docker build --check` shows what BuildKit thinks of it"
 _SYNTAX_HINTS: Final = {
@@ -149,6 +150,7 @@ class _Reader:
         self._head: Stage | None = None
         self._within: list[Argument] = []
         self._uses: list[Use] = []
+        self._steps: list[Step] = []
 
     def fail(self, line: int, code: str, message: str, *hints: str) -> None:
         """Record an error."""
@@ -177,7 +179,7 @@ class _Reader:
         elif name == "FROM":
             self._from(command)
         elif name == "ARG":
-            (self.arguments if self._head is None else self._within).extend(self._declared(command, command.start_line))
+            self._argument(command)
         elif self._head is None:
             self.fail(
                 command.start_line,
@@ -187,8 +189,35 @@ class _Reader:
             )
         elif name == "ONBUILD":
             self._trigger(command)
+        elif name in _STEPS:
+            if command.flags:
+                self._uses += self._taken(command, command.start_line, None)
+            self._step(name, command.value, command)
+
+    def _argument(self, command: _Command) -> None:
+        declared = self._declared(command, command.start_line)
+        if self._head is None:
+            self.arguments += declared
         else:
-            self._uses += self._taken(command, command.start_line, None)
+            self._within += declared
+            self._step("ARG", command.value, command)
+
+    def _step(self, name: str, words: Sequence[str], command: _Command, trigger_line: int = 0) -> None:
+        """Keep what takes files or sets variables; a `RUN` does only through its mounts."""
+        flags = tuple(command.flags)
+        if name == "RUN":
+            words, flags = (), tuple(flag for flag in flags if flag.startswith(MOUNT_FLAG)) if flags else ()
+            if not flags:
+                return
+        self._steps.append(
+            Step(
+                name=_STEPS[name],
+                words=tuple(words),
+                line=trigger_line or command.start_line,
+                flags=flags,
+                is_trigger=trigger_line > 0,
+            )
+        )
 
     def _unknown(self, command: _Command) -> None:
         shown = (command.cmd or "")[:40]
@@ -230,9 +259,10 @@ class _Reader:
                 line=head.line,
                 arguments=tuple(self._within),
                 uses=tuple(self._uses),
+                steps=tuple(self._steps),
             )
         )
-        self._head, self._within, self._uses = None, [], []
+        self._head, self._within, self._uses, self._steps = None, [], [], []
 
     def _declared(self, command: _Command, line: int) -> Iterator[Argument]:
         if not command.value:
@@ -247,7 +277,8 @@ class _Reader:
     def _trigger(self, command: _Command) -> None:
         """An `ONBUILD`, parsed again without that word, as BuildKit does when it executes it.
 
-        Here-documents are left out: no flag stands in one, and the parser does not hand them over.
+        Here-documents are left out: no flag stands in one, and the parser does not hand them over. Which sources of
+        a `COPY` are such, its words in the first parse tell.
         """
         line = command.start_line
         text = _ONBUILD.sub("", command.original or "", count=1).split("\n", 1)[0].replace("<<", "")
@@ -263,8 +294,10 @@ class _Reader:
                 self.fail(line, "dockerfile-syntax", f"`{name[:40]}` is not allowed after `ONBUILD`", hint)
             elif name == "ARG":
                 self._within += self._declared(trigger, line)
-            else:
+                self._step(name, trigger.value, trigger, line)
+            elif name in _STEPS:
                 self._uses += self._taken(trigger, line, "onbuild")
+                self._step(name, command.value if name in {"ADD", "COPY"} else trigger.value, trigger, line)
 
     def _taken(self, command: _Command, line: int, kind: UseKind | None) -> Iterator[Use]:
         """The stages and images that an instruction takes data from."""
@@ -278,21 +311,14 @@ class _Reader:
                     yield Use(kind=kind or "copy", name=value, line=line)
         elif name == "RUN":
             for flag in command.flags:
-                if flag.startswith(_MOUNT_FLAG):
-                    origin = self._mount_origin(flag.removeprefix(_MOUNT_FLAG), line)
+                if flag.startswith(MOUNT_FLAG):
+                    origin = self._mount_origin(flag, line)
                     if origin:
                         yield Use(kind=kind or "mount", name=origin, line=line, is_mount=True)
 
-    def _mount_origin(self, text: str, line: int) -> str:
-        """The last `from` of a mount, which is a line of CSV."""
+    def _mount_origin(self, flag: str, line: int) -> str:
         try:
-            fields = next(csv.reader([text], strict=True), [])
+            return read_mount(flag).get("from", "")
         except csv.Error as error:
-            self.fail(line, "dockerfile-syntax", f"`--mount={text[:80]}`: {error}", "check its quotes and commas")
+            self.fail(line, "dockerfile-syntax", f"`{flag[:88]}`: {error}", "check its quotes and commas")
             return ""
-        origin = ""
-        for field in fields:
-            key, _, value = field.partition("=")
-            if key.lower() == "from":
-                origin = value
-        return origin

@@ -49,6 +49,10 @@ class Scope:
             from_build_platform=self._depends(expansion),
         )
 
+    def value(self, name: str) -> str | None:
+        """What an `ARG` of this name and without a default in a stage gets; None where it gets nothing."""
+        return self._values.get(name)
+
     def _depends(self, expansion: Expansion) -> bool:
         return not self._from_build.isdisjoint(expansion.used)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from orchestrator.diagnostics import Diagnostic, Span
 from orchestrator.dockerfile.model import Dockerfile, Stage
+from orchestrator.oci.reference import familiar, parse_reference
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}\Z")
 
@@ -35,6 +36,23 @@ def last_named(stages: Sequence[Stage]) -> dict[str, int]:
 def stage_number(text: str) -> int | None:
     """The number that `COPY --from=0` means; None where it is a name."""
     return int(text) if _NUMBER.match(text) else None
+
+
+def find_origin(name: str, named: Mapping[str, int], *, is_mount: bool) -> int | str:
+    """The number of the stage that a `from=` means, which may be none's; its name where it is no stage.
+
+    A mount knows no stage numbers. `named` is what `last_named` gives.
+    """
+    number = None if is_mount else stage_number(name)
+    return named.get(name.lower(), name) if number is None else number
+
+
+def context_key(name: str) -> str:
+    """The key by which BuildKit looks up a named context for this name; empty where there can be none."""
+    try:
+        return familiar(parse_reference(name)) if name else ""
+    except ValueError:
+        return ""
 
 
 def find_target(dockerfile: Dockerfile, target: str) -> int | Diagnostic:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from orchestrator.api.backend import Emulation
+from orchestrator.config.lock import Lock
 from orchestrator.config.schema import PlatformTable
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.model import Model
@@ -58,6 +59,7 @@ class Declared(Model):
     edges: tuple[Edge, ...]
     order: Order
     platforms: Mapping[str, PlatformTable]
+    lock: Lock | None = None
 
 
 def selected_images(declared: Declared, scope: Scope) -> tuple[Image, ...]:
@@ -139,7 +141,10 @@ class _Compiler:
         scope = self._scope
         waves = self._waves()
         homes = {image.name: self._home(image) for image in self._images}
-        wirer = Wirer(homes, self._published(homes), self._unpublished(homes), policies=self._with_policies())
+        wirer = Wirer(
+            homes, self._published(homes), self._unpublished(homes),
+            policies=self._with_policies(), lock=self._declared.lock, host=self._facts.host,
+        )  # fmt: skip
         planned: list[PlannedImage] = []
         builds: list[PlatformBuild] = []
         ready: list[ReadyImage] = []

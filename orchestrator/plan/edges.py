@@ -29,7 +29,7 @@ _KINDS = {
 
 
 class Uses(Model):
-    """What the Dockerfile of one variant takes from outside, and where its stages stand.
+    """What the Dockerfile of one variant takes from outside, and where its stages stand; `syntax` is its frontend.
 
     `unknown_target` is set where the stage to be built is none of them; it is found at `target`, not in the Dockerfile.
     """
@@ -37,6 +37,8 @@ class Uses(Model):
     file: str
     uses: tuple[ImageUse, ...]
     stages: Mapping[str, int]
+    syntax: str | None = None
+    syntax_line: int = 0
     unknown_target: Diagnostic | None = None
 
 
@@ -99,7 +101,14 @@ class DockerfileReader:
         target = next((item for item in found if item.code == UNKNOWN_TARGET), None)
         self.found += [item for item in found if item is not target and item not in self.found]
         stages = {stage.name.lower(): stage.line for stage in dockerfile.stages if stage.name}
-        return Uses(file=file, uses=uses, stages=stages, unknown_target=target)
+        return Uses(
+            file=file,
+            uses=uses,
+            stages=stages,
+            syntax=dockerfile.syntax,
+            syntax_line=dockerfile.syntax_line,
+            unknown_target=target,
+        )
 
 
 def _depends_on_platform(text: str) -> bool:

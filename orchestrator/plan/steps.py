@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from orchestrator.api.invocation import DigestOf, late_values
-from orchestrator.api.solve import LayoutOutput, Output, PushOutput, Solve
+from orchestrator.api.solve import BuildArg, BuildOptions, LayoutOutput, Output, PushOutput, Solve
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference, Repository
@@ -100,6 +100,7 @@ def _alike(one: PlacedVariant, other: PlacedVariant) -> bool:
         and (one.variant.options is other.variant.options or one.variant.options == other.variant.options)
         and one.wiring.contexts == other.wiring.contexts
         and one.wiring.pins == other.wiring.pins
+        and one.wiring.args == other.wiring.args
     )
 
 
@@ -182,7 +183,7 @@ def _solve_step(
             id=step_id,
             image=image.name,
             platforms=platforms,
-            options=first.variant.options,
+            options=_with_args(first.variant.options, first.wiring.args),
             output=_output(ready.home, step_id, image.name, run),
             contexts=first.wiring.contexts,
             pins=first.wiring.pins,
@@ -190,6 +191,15 @@ def _solve_step(
             retries=image.retries,
         ),
     )
+
+
+def _with_args(options: BuildOptions, pinned: tuple[BuildArg, ...]) -> BuildOptions:
+    """The options with these args instead of what was declared for them."""
+    if not pinned:
+        return options
+    names_ = {arg.name for arg in pinned}
+    kept = (arg for arg in options.args if arg.name not in names_)
+    return msgspec.structs.replace(options, args=(*kept, *pinned))
 
 
 def _output(home: Home, step: str, image: str, run: str) -> Output:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import assert_never
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias, assert_never
 
 from orchestrator.api.invocation import DigestOf, Word
-from orchestrator.api.solve import NamedContext, SourcePin
+from orchestrator.api.solve import BuildArg, NamedContext, SourcePin
+from orchestrator.config.lock import Lock
 from orchestrator.diagnostics import Diagnostic, Place, Span
 from orchestrator.model import Model
+from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference, parse_reference
+from orchestrator.plan.bases import SYNTAX_ARG, BaseKind, BaseUse, variant_bases
 from orchestrator.plan.edges import Uses
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.graph import Edge
@@ -19,11 +22,15 @@ from orchestrator.plan.stepnames import assemble_id, record_id
 
 
 class Wiring(Model):
-    """What one variant is given, and what stands in the way."""
+    """What one variant is given, and what stands in the way; `args` are those that pin its frontend."""
 
     contexts: tuple[NamedContext, ...] = ()
     pins: tuple[SourcePin, ...] = ()
+    args: tuple[BuildArg, ...] = ()
     found: tuple[Diagnostic, ...] = ()
+
+
+_Part: TypeAlias = NamedContext | SourcePin | BuildArg | Diagnostic
 
 
 class Wirer:
@@ -39,18 +46,27 @@ class Wirer:
         unpublished: Mapping[str, tuple[str, ...]],
         *,
         policies: frozenset[str],
+        lock: Lock | None,
+        host: Platform,
     ) -> None:
         self._homes = homes
         self._published = published
         self._unpublished = unpublished
         self._policies = policies
+        self._lock = lock
+        self._host = host
 
     def wire(self, image: Image, variant: Variant, edges: tuple[Edge, ...], uses: Uses | None) -> Wiring:
         """The named contexts and pins of one variant."""
-        parts = [
+        parts: list[_Part] = [
             self._parent(image, edge) for edge in edges if edge.kind.carries_data and variant.platform in edge.platforms
         ]
+        locked = tuple(self._locked(image, variant, edges, uses)) if self._lock else ()
+        parts += [part for _, part in locked]
+        pinned = {use.key for use, _ in locked if use.kind is BaseKind.CONTEXT}
         for context in variant.contexts:
+            if context.key in pinned:
+                continue
             match context.source:
                 case LocalContext(path=path):
                     parts.append(NamedContext(name=context.name, value=path))
@@ -61,8 +77,28 @@ class Wirer:
         return Wiring(
             contexts=tuple(dict.fromkeys(part for part in parts if isinstance(part, NamedContext))),
             pins=tuple(dict.fromkeys(part for part in parts if isinstance(part, SourcePin))),
+            args=tuple(part for part in parts if isinstance(part, BuildArg)),
             found=tuple(part for part in parts if isinstance(part, Diagnostic)),
         )
+
+    def _locked(
+        self, image: Image, variant: Variant, edges: tuple[Edge, ...], uses: Uses | None
+    ) -> Iterator[tuple[BaseUse, _Part]]:
+        """What `builds.lock` pins of what this variant takes from outside of the project."""
+        names = {context.key: context.name for context in variant.contexts}
+        for use in variant_bases(image, variant, edges, uses, self._host):
+            base = self._lock.bases.get(use.reference) if self._lock else None
+            if base is None:
+                continue
+            pinned = use.reference.repository.at(base.digest)
+            if use.kind is BaseKind.SYNTAX:
+                yield use, BuildArg(name=SYNTAX_ARG, value=str(pinned))
+            elif use.stage is None:
+                yield use, NamedContext(name=names.get(use.key, use.key), value=f"docker-image://{pinned}")
+            elif image.name in self._policies:
+                yield use, SourcePin(source=_pulled(use.key), value=f"docker-image://{pinned}")
+            else:
+                yield use, _stage_taken(use.key, use.place, use.stage, image.name)
 
     def _parent(self, image: Image, edge: Edge) -> NamedContext | SourcePin | Diagnostic:
         value = self._value(edge)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.diagnostics import Severity, Span
-from orchestrator.dockerfile.model import Argument, Dockerfile, Stage, Use
+from orchestrator.dockerfile.model import Argument, Dockerfile, Stage, Step, Use
 from orchestrator.dockerfile.parse import MAX_BYTES, parse
 
 WHOLE = """\
@@ -58,9 +58,27 @@ def test_a_dockerfile_is_its_arguments_stages_and_uses() -> None:
             Use(kind="onbuild", name="assets", line=9),
             Use(kind="onbuild", name="0", line=11, is_mount=True),
         ),
+        steps=(
+            Step(name="ARG", words=("TARGETARCH",), line=5),
+            Step(
+                name="RUN",
+                words=(),
+                line=6,
+                flags=("--mount=type=cache,target=/x", "--mount=type=bind,from=tools,target=/t"),
+            ),
+            Step(name="COPY", words=("/a", "/b"), line=9, flags=("--from=assets",), is_trigger=True),
+            Step(name="RUN", words=(), line=11, flags=("--mount=from=0",), is_trigger=True),
+            Step(name="ARG", words=("LATER",), line=13, is_trigger=True),
+        ),
     )
     last = Stage(
-        index=1, name="", base="scratch", platform="", line=14, uses=(Use(kind="copy", name="build", line=15),)
+        index=1,
+        name="",
+        base="scratch",
+        platform="",
+        line=14,
+        uses=(Use(kind="copy", name="build", line=15),),
+        steps=(Step(name="COPY", words=("/a", "/b"), line=15, flags=("--chown=1", "--from=build")),),
     )
     expected = Dockerfile(
         file="Dockerfile",

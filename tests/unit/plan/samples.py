@@ -11,6 +11,7 @@ from orchestrator.cli.options import PlanOptions, ProjectOptions
 from orchestrator.cli.prepare import Preparation, Prepared
 from orchestrator.config.assign import parse_assignments
 from orchestrator.config.decode import decode
+from orchestrator.config.lock import Lock
 from orchestrator.config.project import Project, SourceFile, join
 from orchestrator.config.schema import Scalar
 from orchestrator.diagnostics import Diagnostic, Span
@@ -165,6 +166,7 @@ class Asked(Model):
     backend: ConfiguredBackend = QEMU
     host: Platform = AMD64
     registry: str = "r.example/acme"
+    lock: Lock | None = None
 
 
 def compile_text(text: str, dockerfiles: Mapping[str, str] | None = None, asked: Asked | None = None) -> Plan:
@@ -183,6 +185,7 @@ def compile_wired(wired: Wired, project: Project, asked: Asked) -> Plan:
         edges=wired.edges,
         order=wired.order(),
         platforms=project.root.platforms,
+        lock=asked.lock,
     )
     scope = Scope(
         destination=asked.destination,

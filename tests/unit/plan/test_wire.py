@@ -7,13 +7,17 @@ import pytest
 
 from orchestrator.api.backend import Capabilities
 from orchestrator.api.invocation import render_word
-from orchestrator.api.solve import Solve
+from orchestrator.api.solve import BuildArg, Solve, SourcePin
+from orchestrator.config.lock import Lock, LockedBase, canonical
 from orchestrator.diagnostics import KeyPlace, Span
+from orchestrator.oci.reference import parse_reference
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.model import Destination
 from tests.unit.plan.samples import (
+    AMD64,
     ARM64,
     DIGEST,
+    EMULATED,
     HEAD,
     QEMU,
     Asked,
@@ -194,3 +198,52 @@ def test_a_plan_is_a_value() -> None:
     one, other = compile_text(TWO, SAME), compile_text(TWO, SAME)
     assert one == other
     assert msgspec.json.encode(one.steps) == msgspec.json.encode(other.steps)
+
+
+LOCK = Lock(
+    bases={
+        canonical(parse_reference(name)): LockedBase(digest=DIGEST, platforms=(AMD64, ARM64))
+        for name in ("node:20", "r.example/tools", "docker/dockerfile:1", "golang:1.24")
+    }
+)
+
+
+NODE = "docker-image://docker.io/library/node"
+
+
+def test_what_is_locked_is_handed_over_by_its_digest() -> None:
+    """By the name that the Dockerfile uses; what is not in the lock is left to BuildKit."""
+    dockerfile = (
+        "FROM golang:1.24 AS build\nFROM node:20\nCOPY --from=r.example/tools /x /x\nCOPY --from=other:1 /y /y\n"
+    )
+    plan = compile_text(HEAD + EMULATED + "[images.a]\n", {"a": dockerfile}, Asked(lock=LOCK))
+    (step,) = solves_of(plan).values()
+    assert [
+        ("node:20", f"docker-image://docker.io/library/node@{DIGEST}"),
+        ("r.example/tools", f"docker-image://r.example/tools@{DIGEST}"),
+    ] == [(context.name, context.value) for context in step.solve.contexts]
+
+
+def test_a_stage_of_the_name_of_a_locked_image_is_kept() -> None:
+    """By a source policy; without one it is refused, since the stage would be replaced in silence."""
+    text = HEAD + EMULATED + '[images.a]\ncontexts = { node = "docker-image://node:20" }\n'
+    dockerfiles = {"a": "FROM node AS node\nRUN true\n"}
+    plan = compile_text(text, dockerfiles, Asked(lock=LOCK))
+    (step,) = solves_of(plan).values()
+    assert ((), (SourcePin(source=f"{NODE}:latest", value=f"{NODE}@{DIGEST}"),)) == (
+        step.solve.contexts,
+        step.solve.pins,
+    )
+    assert ["stage-name"] == codes(compile_text(text, dockerfiles, Asked(lock=LOCK, backend=WITHOUT)).diagnostics)
+
+
+def test_a_locked_frontend_is_pinned_by_a_build_arg() -> None:
+    """Which wins over the line in the Dockerfile, and over an arg of that name."""
+    text = HEAD + EMULATED + '[images.a]\nargs = { A = "1" }\n'
+    dockerfile = "# syntax=docker/dockerfile:1\nFROM scratch\n"
+    pinned = BuildArg(name="BUILDKIT_SYNTAX", value=f"docker.io/docker/dockerfile@{DIGEST}")
+    (step,) = solves_of(compile_text(text, {"a": dockerfile}, Asked(lock=LOCK))).values()
+    assert (BuildArg(name="A", value="1"), pinned) == step.solve.options.args
+    given = text.replace('A = "1"', 'BUILDKIT_SYNTAX = "docker/dockerfile:1"')
+    (step,) = solves_of(compile_text(given, {}, Asked(lock=LOCK))).values()
+    assert (pinned,) == step.solve.options.args
