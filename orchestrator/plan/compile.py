@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from orchestrator.api.backend import Emulation
 from orchestrator.config.lock import Lock
 from orchestrator.config.schema import PlatformTable
 from orchestrator.diagnostics import Diagnostic
@@ -29,7 +28,7 @@ from orchestrator.plan.model import (
     Reason,
     RegistryHome,
 )
-from orchestrator.plan.place import ConfiguredBackend, EmulationRules, choose_backend, place_build
+from orchestrator.plan.place import ConfiguredBackend, PlacementRules, place_images
 from orchestrator.plan.release import ReleaseRules, planned_tags, unknown_tags
 from orchestrator.plan.steps import PlacedVariant, ReadyImage, plan_steps
 from orchestrator.plan.wire import Wirer, Wiring, unpublished_hints
@@ -128,7 +127,6 @@ class _Compiler:
         self._facts = facts
         self._backends = backends
         self._reader = reader
-        self._rules = EmulationRules(declared.platforms)
         self._images = selected_images(declared, scope)
         self._names = {image.name for image in self._images}
         self._selection = frozenset(scope.selection)
@@ -145,6 +143,8 @@ class _Compiler:
             homes, self._published(homes), self._unpublished(homes),
             policies=self._with_policies(), lock=self._declared.lock, host=self._facts.host,
         )  # fmt: skip
+        placed = place_images(self._images, self._facts, self._backends, self._placement_rules())
+        self._found += placed.found
         planned: list[PlannedImage] = []
         builds: list[PlatformBuild] = []
         ready: list[ReadyImage] = []
@@ -153,7 +153,7 @@ class _Compiler:
             tags, found = planned_tags(image, self._facts.tags, scope.rules, publishing=scope.destination)
             self._found += found
             self._found += self._check_home(image, homes[image.name])
-            placements = self._place(image)
+            placements = placed.of(image)
             edges = tuple(self._edges.get(image.name, ()))
             wirings = {variant.platform: self._wire(image, variant, edges, wirer) for variant in image.variants}
             complete = all(placements.values()) and not any(wiring.found for wiring in wirings.values())
@@ -196,6 +196,10 @@ class _Compiler:
             diagnostics=tuple(self._found),
             backends=tuple(sorted(used)),
         )
+
+    def _placement_rules(self) -> PlacementRules:
+        scope = self._scope
+        return PlacementRules(backend=scope.backend, by_name=scope.backend_by_name, platforms=self._declared.platforms)
 
     def _waves(self) -> dict[str, int]:
         """Waves among the selected images only."""
@@ -247,27 +251,6 @@ class _Compiler:
             if chosen and chosen.capabilities.source_policy:
                 names.add(image.name)
         return frozenset(names)
-
-    def _place(self, image: Image) -> dict[Platform, PlannedPlacement | None]:
-        chosen = choose_backend(image, self._scope.backend, self._backends)
-        if isinstance(chosen, Diagnostic):
-            self._found.append(chosen)
-            return dict.fromkeys(image.platforms)
-        nodes = self._facts.nodes.get(chosen.name, ())
-        by_name = image.backend is not None or self._scope.backend_by_name
-        unless_said = Emulation.ALLOW if by_name and chosen.capabilities.emulation else Emulation.FORBID
-        placements: dict[Platform, PlannedPlacement | None] = {}
-        for platform in image.platforms:
-            placements[platform], found = place_build(
-                image,
-                platform,
-                chosen=chosen,
-                nodes=nodes,
-                rule=self._rules.of(platform, unless_said=unless_said),
-                host=self._facts.host,
-            )
-            self._found += found
-        return placements
 
     def _builds(
         self,

@@ -9,6 +9,7 @@ from orchestrator.config.schema import PlatformTable
 from orchestrator.diagnostics import Diagnostic, Severity
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform, parse_platform
+from orchestrator.plan.facts import RunFacts
 from orchestrator.plan.image import Image, build_id
 from orchestrator.plan.model import PlannedPlacement
 
@@ -19,6 +20,14 @@ class ConfiguredBackend(Model):
     name: str
     backend: Backend
     capabilities: Capabilities
+
+
+class PlacementRules(Model):
+    """What decides besides the nodes: the default backend, whether somebody chose it by name, and `[platforms]`."""
+
+    backend: str
+    by_name: bool
+    platforms: Mapping[str, PlatformTable] = {}
 
 
 class EmulationRules:
@@ -51,6 +60,41 @@ def choose_backend(
         subject=image.name,
         hints=("`[backends]` and the installed plugins say which there are",),
     )
+
+
+class Placements(Model):
+    """Where each platform build runs, by its id; None where it can run nowhere. `found` says why."""
+
+    by_build: Mapping[str, PlannedPlacement | None]
+    found: tuple[Diagnostic, ...]
+
+    def of(self, image: Image) -> dict[Platform, PlannedPlacement | None]:
+        """Those of one image, in the order of its platforms."""
+        return {platform: self.by_build[build_id(image.name, platform)] for platform in image.platforms}
+
+
+def place_images(
+    images: tuple[Image, ...], facts: RunFacts, backends: Mapping[str, ConfiguredBackend], rules: PlacementRules
+) -> Placements:
+    """Place all builds of these images."""
+    emulation = EmulationRules(rules.platforms)
+    placed: dict[str, PlannedPlacement | None] = {}
+    found: list[Diagnostic] = []
+    for image in images:
+        chosen = choose_backend(image, rules.backend, backends)
+        if isinstance(chosen, Diagnostic):
+            found.append(chosen)
+            placed |= {build_id(image.name, platform): None for platform in image.platforms}
+            continue
+        by_name = image.backend is not None or rules.by_name
+        unless_said = Emulation.ALLOW if by_name and chosen.capabilities.emulation else Emulation.FORBID
+        nodes = facts.nodes.get(chosen.name, ())
+        for platform in image.platforms:
+            rule = emulation.of(platform, unless_said=unless_said)
+            placement, problems = place_build(image, platform, chosen=chosen, nodes=nodes, rule=rule, host=facts.host)
+            placed[build_id(image.name, platform)] = placement
+            found += problems
+    return Placements(by_build=placed, found=tuple(found))
 
 
 def place_build(
