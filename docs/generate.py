@@ -21,8 +21,8 @@ BACKENDS: Final = ("qemu", "native", "bake")
 """Those that ship; a plugin that happens to be installed is not part of the reference."""
 
 _NOT_YET: Final = """\
-Read, checked and shown, but not acted upon by this version: `test`, `[state]`, and the backends `native` and `bake`,
-which plan and do not build.
+Read, checked and shown, but not acted upon by this version: `test`, `repository` in `[state]`, and the backends
+`native` and `bake`, which plan and do not build.
 
 ## The file"""
 _COMMAND_LINE: Final = """\

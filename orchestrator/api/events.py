@@ -10,9 +10,10 @@ from orchestrator.model import Model
 
 
 class StepState(Enum):
-    """How a step ended."""
+    """How a step ended; `FOUND` is a solve that was not needed, since its results stand by now."""
 
     DONE = "done"
+    FOUND = "found"
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"

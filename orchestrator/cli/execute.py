@@ -112,6 +112,7 @@ def _run(prepared: Prepared, folder: Path, *, jobs: int, verbose: bool, earlier:
                 backends=prepared.backends,
                 nodes=prepared.nodes,
                 jobs=jobs,
+                listings=prepared.listings,
             ),
             root=root,
             environment=child_environment(os.environ),

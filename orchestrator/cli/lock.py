@@ -139,7 +139,8 @@ def _resolve(work: _Work, again: frozenset[Reference]) -> tuple[_Row, ...]:
 
 
 def _look_up(wanted: list[Reference]) -> dict[Reference, LockedBase]:
-    from orchestrator.probe.bases import BaseFacts, Unresolved, fetch_bases
+    from orchestrator.plan.bases import BaseFacts
+    from orchestrator.probe.bases import Unresolved, fetch_bases
 
     with _open_stores() as stores:
         answers = fetch_bases(dict.fromkeys(wanted, ()), stores.repository)

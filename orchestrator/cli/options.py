@@ -38,6 +38,8 @@ class PlanOptions(Model):
     oci: str | None = None
     replace_tags: bool = False
     allow_downgrade: bool = False
+    force: bool = False
+    state_scope: str | None = None
 
 
 def project_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
@@ -120,6 +122,13 @@ _PLAN = (
     click.option("--oci", metavar="DIR", help="Write an OCI layout per image into this folder."),
     click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest."),
     click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version."),
+    click.option("--force", is_flag=True, help="Build what is selected, though it stands already."),
+    click.option(
+        "--state-scope",
+        metavar="NAME",
+        envvar="ORCHESTRATE_STATE_SCOPE",
+        help="Under which name to remember what is built; pr-<n> where CI says so, else main.",
+    ),
 )
 
 
@@ -154,7 +163,7 @@ def make_plan_options(values: Mapping[str, object]) -> PlanOptions:
     Raises:
         UsageError: two destinations at once, or `--oci` without a folder.
     """
-    oci = values["oci"]
+    oci, state_scope = values["oci"], values["state_scope"]
     if oci == "":
         _refuse_empty("--oci", "DIR")
     chosen = [name for name in ("push", "stage", "load", "oci") if values[name]]
@@ -171,6 +180,8 @@ def make_plan_options(values: Mapping[str, object]) -> PlanOptions:
         oci=oci if isinstance(oci, str) else None,
         replace_tags=values["replace_tags"] is True,
         allow_downgrade=values["allow_downgrade"] is True,
+        force=values["force"] is True,
+        state_scope=state_scope if isinstance(state_scope, str) else None,
     )
 
 

@@ -16,6 +16,7 @@ from orchestrator.cli.findings import Findings
 from orchestrator.cli.given import check_encoding
 from orchestrator.cli.insecure import insecure_registries
 from orchestrator.cli.options import PlanOptions, ProjectOptions
+from orchestrator.cli.recollect import PATIENCE, Asked, recollect
 from orchestrator.config.assign import assignment_lines, check_patterns, parse_assignments
 from orchestrator.config.names import check_names
 from orchestrator.config.overrides import check_overrides
@@ -29,10 +30,11 @@ from orchestrator.oci.digest import Digest
 from orchestrator.oci.reference import Reference, parse_repository
 from orchestrator.plan.bases import check_lock, check_platforms, find_bases
 from orchestrator.plan.collide import check_collisions
-from orchestrator.plan.compile import Declared, Scope, compile_plan, selected_images
+from orchestrator.plan.compile import Declared, Scope, compile_plan, place_selected, published_parents, selected_images
+from orchestrator.plan.context import Listing
 from orchestrator.plan.edges import DockerfileReader, check_replaced_stages, check_single_platform, find_edges
 from orchestrator.plan.expand import Expansion, Given, expand
-from orchestrator.plan.facts import RunFacts, TagState
+from orchestrator.plan.facts import RunFacts, StateRules, TagState
 from orchestrator.plan.grants import Grants, parse_grants
 from orchestrator.plan.graph import Order, order_images
 from orchestrator.plan.image import Image
@@ -40,6 +42,7 @@ from orchestrator.plan.lower import Lowered, lower_plan
 from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.plan.release import ReleaseRules
+from orchestrator.plan.scopes import choose_scope, read_scopes
 from orchestrator.plan.sources import check_sources, needed_sources
 from orchestrator.plan.versions import version_rules
 from orchestrator.plugins import Found, find_backends
@@ -49,12 +52,9 @@ from orchestrator.probe.project import find_build_file, read_project
 from orchestrator.probe.sources import read_sources
 from orchestrator.process.capture import capture
 from orchestrator.registry import open_stores
-from orchestrator.registry.patience import Patience
 from orchestrator.tags.facts import GitFacts, NoGit
 
 REGISTRY: Final = "ORCHESTRATE_REGISTRY"
-_PATIENCE: Final = Patience(attempts=3, connect_timeout=5.0, read_timeout=20.0)
-"""A plan that has to wait for a registry that is down is worse than one that says so."""
 
 
 class Loaded(Model):
@@ -76,6 +76,7 @@ class Prepared(Model):
     lowered: Lowered
     backends: Mapping[str, ConfiguredBackend]
     nodes: Mapping[str, tuple[Node, ...]]
+    listings: Mapping[Digest, Listing]
     now: datetime
 
 
@@ -90,6 +91,7 @@ class Preparation:
         self._host = host()
         self._found = Found(specs={}, broken=())
         self._reader: DockerfileReader | None = None
+        self._dockerfiles: Mapping[str, Digest] = {}
 
     def load(self) -> Loaded:
         """Read the project and resolve everything that needs neither an engine nor a registry.
@@ -178,6 +180,7 @@ class Preparation:
         self.findings.add(check_sources(images, sources, grants))
         reader = DockerfileReader(sources.dockerfiles, self._host)
         self._reader = reader
+        self._dockerfiles = sources.digests
         edges, found = find_edges(images, reader, expansion.families)
         self.findings.add(found)
         self.findings.add(check_single_platform(images, reader, edges))
@@ -246,11 +249,43 @@ class Preparation:
         nodes = read_nodes(backends, self._environment, offline=self._options.offline)
         facts = RunFacts(nodes=nodes, host=self._host, tags=self._tags(loaded, images, destination))
         findings.add(self._check_lock(loaded.declared, images, nodes))
-        plan = compile_plan(loaded.declared, scope, facts, backends, self.reader)
+        placed = place_selected(loaded.declared, scope, facts, backends)
+        listings: Mapping[Digest, Listing] = {}
+        if destination.uses_registry and not self._options.offline:
+            asked = Asked(
+                root=loaded.root,
+                images=images,
+                dockerfiles=self._dockerfiles,
+                placed=placed,
+                published=published_parents(loaded.declared, images, facts),
+                rules=self._state_rules(loaded, options, selection),
+                takes_over=released is None,
+            )
+            recollected = recollect(asked, loaded.declared, facts, self.reader, self._environment)
+            findings.add(recollected.found)
+            findings.texts.update(recollected.texts)
+            facts, listings = recollected.facts, recollected.listings
+        plan = compile_plan(loaded.declared, scope, facts, placed, self.reader)
         findings.add(plan.diagnostics)
         lowered = lower_plan(plan, backends, nodes)
         findings.add(_refusals(lowered))
-        return Prepared(loaded=loaded, plan=plan, lowered=lowered, backends=backends, nodes=nodes, now=self._now)
+        return Prepared(
+            loaded=loaded,
+            plan=plan,
+            lowered=lowered,
+            backends=backends,
+            nodes=nodes,
+            listings=listings,
+            now=self._now,
+        )
+
+    def _state_rules(self, loaded: Loaded, options: PlanOptions, selection: tuple[str, ...]) -> StateRules:
+        try:
+            scope = choose_scope(options.state_scope, self._environment)
+        except ValueError as error:
+            raise UsageError(str(error), hints=("for example `--state-scope pr-12`",)) from error
+        reads = read_scopes(scope, tuple(loaded.project.root.state.read))
+        return StateRules(scope=scope, reads=reads, forced=frozenset(selection if options.force else ()))
 
     def _registry(self, project: Project) -> str | None:
         """`{{ registry }}`: command line over environment over file."""
@@ -287,7 +322,7 @@ class Preparation:
         if self._options.offline or not references:
             return {}
         insecure = insecure_registries(self._environment)
-        with open_stores(self._environment, insecure=insecure, capture=capture, patience=_PATIENCE) as stores:
+        with open_stores(self._environment, insecure=insecure, capture=capture, patience=PATIENCE) as stores:
             return read_tags(references, stores.repository)
 
 

@@ -89,10 +89,10 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     granted = (*sorted(grants.entitlements), *(f"read={folder}" for folder in grants.folders))
     if granted:
         yield f"granted: {', '.join(granted)}"
-    if state.read or state.repository:
-        scopes = f"reads {', '.join(state.read)}" if state.read else "reads its own scope"
-        place = f" in {state.repository}" if state.repository else ""
-        yield f"state: {scopes}{place} (declared; this version remembers nothing)"
+    if state.read:
+        yield f"state: reads {', '.join(state.read)}"
+    if state.repository:
+        yield f"state: {state.repository} (declared; this version remembers in the repository of each image)"
 
 
 def _node(node: Node) -> str:

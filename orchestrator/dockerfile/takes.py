@@ -117,7 +117,7 @@ def taken(  # noqa: PLR0913 (each decides; `external_uses` takes the first of th
         contexts: the keys of the named contexts of this build: one whose key is a stage's replaces that stage, and
             with it what is known of its variables and triggers.
     """
-    if "windows" in {platform.os, build_platform.os} or not _has_known_rules(dockerfile, arguments):
+    if "windows" in {platform.os, build_platform.os} or not has_known_rules(dockerfile, arguments):
         return _EVERYTHING
     scope, problems = global_scope(
         dockerfile, arguments=arguments, target=target, platform=platform, build_platform=build_platform
@@ -129,7 +129,7 @@ def taken(  # noqa: PLR0913 (each decides; `external_uses` takes the first of th
     return tracer.trace(wanted, triggers, contexts)
 
 
-def _has_known_rules(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> bool:
+def has_known_rules(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> bool:
     """Whether the frontend is one that is known here; the argument beats the line in the file."""
     syntax = arguments.get(_FRONTEND_ARGUMENT) or dockerfile.syntax
     known = syntax is None or _FRONTEND.match(syntax.strip().split(" ", 1)[0]) is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
 from orchestrator.engine.copy import copy_tree
+from orchestrator.engine.inputs import InputKeeper
 from orchestrator.engine.ports import ImageStore, Stores
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.verify import Depth, verify_image
@@ -13,8 +15,21 @@ from orchestrator.errors import RegistryError, VerificationError
 from orchestrator.oci.assemble import assemble, children, cut
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Descriptor, ImageConfig, Manifest, parse_config, parse_manifest
+from orchestrator.oci.record import read_record, seal
 from orchestrator.oci.reference import Repository
-from orchestrator.plan.model import AssembleStep, CopyStep, Home, LayoutHome, RecordStep, RegistryHome, VerifyStep
+from orchestrator.plan import names
+from orchestrator.plan.context import Listing
+from orchestrator.plan.memory import RecordOf
+from orchestrator.plan.model import (
+    AssembleStep,
+    CopyStep,
+    Home,
+    LayoutHome,
+    RecordKey,
+    RecordStep,
+    RegistryHome,
+    VerifyStep,
+)
 
 _MAX_CONFIG = 8 * 1024 * 1024
 
@@ -22,13 +37,23 @@ _MAX_CONFIG = 8 * 1024 * 1024
 class Actions:
     """The steps between a solve and a promotion."""
 
-    def __init__(self, *, root: Path, stores: Stores, results: Results) -> None:
+    def __init__(self, *, root: Path, stores: Stores, results: Results, listings: Mapping[Digest, Listing]) -> None:
         self._root = root
+        self._inputs = InputKeeper(listings)
         self._stores = stores
         self._results = results
 
     def record(self, step: RecordStep) -> StepResult:
-        """Cut one platform out of the solve's index and put it under its private name, all that it names with it."""
+        """Cut one platform out of the solve's index and put it under its private name, all that it names with it.
+
+        What stands there by now is taken instead: another run was faster.
+        """
+        found = self._results.find(step.id)
+        if found.digest:
+            return found
+        standing = None if step.replaces else self.recall(step)
+        if standing:
+            return standing
         solve = self._results.get(step.solve)
         home = self.open(step.home)
         source = self._stores.layout(self._root / solve.path) if solve.path else home
@@ -44,9 +69,31 @@ class Actions:
         if source is not home:
             for child in manifests:
                 copy_tree(source, home, Digest(child.digest))
-        home.put_manifest(step.tag or part.digest, part)
         image = next(child for child in manifests if not child.is_attestation)
-        return StepResult(digest=part.digest, manifest=Digest(image.digest))
+        if step.key is None:
+            home.put_manifest(part.digest, part)
+            return StepResult(digest=part.digest, manifest=Digest(image.digest))
+        self._inputs.keep(home, step.key)
+        parents, key = self._identify(step.key)
+        record = seal(part, inputs=step.key.inputs, scope=step.key.scope, parents=parents)
+        home.put_manifest(names.record_tag(step.key.scope, key), record)
+        return StepResult(digest=record.digest, manifest=Digest(image.digest), key=key)
+
+    def recall(self, step: RecordStep) -> StepResult | None:
+        """The record of this platform build that stands by now, if there is one."""
+        if step.key is None or step.replaces:
+            return None
+        parents, key = self._identify(step.key)
+        record = self.open(step.home).fetch_manifest(names.record_tag(step.key.scope, key))
+        expected = RecordOf(platform=step.platform, inputs=step.key.inputs, scope=step.key.scope, parents=parents)
+        if record is None or not expected.is_in(record):
+            return None
+        return StepResult(digest=record.digest, manifest=read_record(record).part.manifest, key=key)
+
+    def _identify(self, key: RecordKey) -> tuple[tuple[Digest, ...], str]:
+        """The records that a platform build stands on, and what it is known by."""
+        parents = tuple(sorted(map(self._results.digest, key.parents)))
+        return parents, names.part_key(key.inputs, parents)
 
     def assemble(self, step: AssembleStep) -> StepResult:
         """Make the canonical index and put it under its digest alone."""
@@ -70,18 +117,36 @@ class Actions:
             case LayoutHome(path=path):
                 self._stores.layout(self._root / path).publish(step.tag, digest, owner=step.image)
             case RegistryHome():
-                home.put_manifest(step.tag, _fetch(home, digest))
+                self._remember(step, home, _fetch(home, digest))
             case _:
                 assert_never(step.home)
         return StepResult(digest=digest)
+
+    def _remember(self, step: VerifyStep, home: ImageStore, index: Manifest) -> None:
+        """Put the private name of an index of which all parts are known to stand on the parents of this run.
+
+        Raises:
+            VerificationError: a part is not the one that was recorded.
+        """
+        keys = tuple(self._results.find(part).key for part in step.parts)
+        if not all(keys):
+            return
+        for part, key in zip(step.parts, keys, strict=True):
+            record = read_record(_fetch(home, self._results.digest(part)))
+            if names.part_key(record.part.inputs, record.parents) != key:
+                message = f"`{part}` stands on other parents than this run has built"
+                raise VerificationError(message, hints=("run it again: it is built anew then",))
+        home.put_manifest(names.final_tag(step.scope, keys, step.extra.encode()), index)
+        home.put_manifest(names.last_tag(step.scope, step.image), index)
 
     def copy(self, step: CopyStep) -> StepResult:
         """Copy to another repository, children before the index, and read the digest back from there."""
         digest = self._results.digest(step.index)
         source, target = self.open(step.home), self._stores.repository(step.target)
         copy_tree(source, target, digest)
-        target.put_manifest(step.tag, _fetch(source, digest))
-        found = target.find(step.tag)
+        tag = names.copy_tag(digest)
+        target.put_manifest(tag, _fetch(source, digest))
+        found = target.find(tag)
         if found != digest:
             message = f"`{step.target}` holds `{found}` after the copy of `{digest}`"
             raise VerificationError(message, hints=("the registry changes what it is given; do not publish there",))

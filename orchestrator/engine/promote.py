@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
+from io import BytesIO
+from threading import Lock
 
 from orchestrator.engine.ports import ImageStore
 from orchestrator.errors import InterruptedRunError, PlanBlockedError, RegistryError
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
+from orchestrator.oci.note import EMPTY, empty_descriptor, render_note
 from orchestrator.oci.reference import Repository
 from orchestrator.plan.model import PromoteStep, TagMove
+from orchestrator.plan.names import note_tag
 
 OnPut = Callable[[TagMove, Digest | None], None]
 
@@ -36,6 +41,8 @@ def promote(
         repository = move.reference.repository
         store = open_store(repository)
         current = store.find(move.reference.tag)
+        if move.version and (current is None or current == digest or move.replace):
+            _note(store, move, render_note(digest, move.version))
         if current == digest:
             on_put(move, current)
             continue
@@ -49,6 +56,17 @@ def promote(
         manifests[repository] = manifest
         _put(store, move, manifest)
         on_put(move, current)
+
+
+_noting = Lock()
+"""Images that share a repository put the same empty blob, which registries lose where two upload it at once."""
+
+
+def _note(store: ImageStore, move: TagMove, note: Manifest) -> None:
+    """Note the version before the tag moves: until then the note is about another index, and counts for nobody."""
+    with _noting:
+        store.put_blob(empty_descriptor(), lambda: closing(BytesIO(EMPTY)))
+    store.put_manifest(note_tag(move.reference.tag), note)
 
 
 def _put(store: ImageStore, move: TagMove, manifest: Manifest) -> None:

@@ -13,12 +13,13 @@ from orchestrator.oci.digest import Digest
 class StepResult(Model):
     """What a step gave: the digest of its index (or what it put), and where it has one, of the lone manifest in it.
 
-    `path` is the folder of a layout that a solve wrote.
+    `path` is the folder of a layout that a solve wrote, `key` what a record is known by.
     """
 
     digest: Digest | None = None
     manifest: Digest | None = None
     path: str = ""
+    key: str = ""
 
 
 class Results:
@@ -30,6 +31,10 @@ class Results:
     def put(self, step: StepId, result: StepResult) -> None:
         """Remember what a step gave."""
         self._results[step] = result
+
+    def find(self, step: StepId) -> StepResult:
+        """What a step gave, or nothing where it has not run."""
+        return self._results.get(step, StepResult())
 
     def get(self, step: StepId) -> StepResult:
         """What a finished step gave; the order of steps guarantees that it is there."""

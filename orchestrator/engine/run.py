@@ -24,6 +24,7 @@ from orchestrator.engine.solve import SolveFailedError, SolveWork, run_solve
 from orchestrator.errors import BuildError, InterruptedRunError, OrchestratorError, disk_error
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
+from orchestrator.plan.context import Listing
 from orchestrator.plan.lower import Lowered, lower_request
 from orchestrator.plan.model import (
     AssembleStep,
@@ -54,6 +55,7 @@ class Work(Model):
     backends: Mapping[str, ConfiguredBackend]
     nodes: Mapping[str, tuple[Node, ...]]
     jobs: int
+    listings: Mapping[Digest, Listing] = {}
 
 
 class Engine:
@@ -76,7 +78,13 @@ class Engine:
         self._emit = emit
         self._stores = stores
         self._results = Results()
-        self._actions = Actions(root=root, stores=stores, results=self._results)
+        self._actions = Actions(root=root, stores=stores, results=self._results, listings=work.listings)
+        self._records: dict[str, list[RecordStep]] = {}
+        for step in work.plan.steps:
+            if isinstance(step, RecordStep):
+                self._records.setdefault(step.solve, []).append(step)
+        for known in work.plan.known:
+            self._results.put(known.step, StepResult(digest=known.digest, manifest=known.manifest, key=known.key))
         self._invoker = Invoker(root=root, environment=environment, children=children, results=self._results, emit=emit)
         self._exit_code = 0
         self._stopping = threading.Event()
@@ -153,6 +161,9 @@ class Engine:
         started = time.time()
         self._emit(StepStarted(step=step.id, time=started))
         try:
+            if isinstance(step, SolveStep) and await self._recall(step):
+                self._finish(step, started, StepState.FOUND)
+                return None
             result = await self._act(step, folder)
         except InterruptedRunError as error:
             self._finish(step, started, StepState.CANCELLED, message=error.message)
@@ -171,6 +182,23 @@ class Engine:
         self._results.put(step.id, result)
         self._finish(step, started, StepState.DONE, digest=result.manifest or result.digest)
         return None
+
+    async def _recall(self, solve: SolveStep) -> bool:
+        """Whether everything that a solve would give stands by now.
+
+        Only where it stands on what this run has built: for all others the plan has asked already.
+        """
+        records = self._records[solve.id]
+        known = {each.step for each in self._work.plan.known}
+        if all(parent in known for record in records if record.key for parent in record.key.parents):
+            return False
+        found = [await in_thread(self._actions.recall, record) for record in records]
+        if not all(found):
+            return False
+        for record, result in zip(records, found, strict=True):
+            if result:
+                self._results.put(record.id, result)
+        return True
 
     async def _act(self, step: Step, folder: Path) -> StepResult:
         match step:

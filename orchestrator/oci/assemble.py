@@ -12,18 +12,16 @@ from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import (
     INDEX_TYPES,
     MANIFEST_TYPES,
-    OCI_INDEX,
     Descriptor,
     ImageConfig,
-    ImageIndex,
     Manifest,
     PlatformField,
     parse_index,
     parse_manifest,
 )
 from orchestrator.oci.platform import Platform
+from orchestrator.oci.record import render_index, with_record
 
-_SCHEMA_VERSION: Final = 2
 _FOREIGN_LAYERS: Final = frozenset(
     {
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
@@ -57,14 +55,14 @@ def cut(root: Manifest, platform: Platform, *, configs: Mapping[Digest, ImageCon
     image = found[0]
     if image.platform is None:
         image = msgspec.structs.replace(image, platform=_field((configs or {})[Digest(image.digest)]))
-    return _render((image, *_attestations(descriptors, image)), {})
+    return render_index((image, *_attestations(descriptors, image)), {})
 
 
 def assemble(parts: tuple[Manifest, ...], annotations: Mapping[str, str]) -> Manifest:
     """The canonical index of several platforms: all images in the order given, then all attestations in that order.
 
     Descriptors are kept as they are in the parts: media type (Docker's too), digest, size, annotations
-    and the spelling of the platform.
+    and the spelling of the platform; of records, each image gets the digest of its record.
 
     Args:
         parts: indexes of one platform each, as `cut` makes them, in the declared order.
@@ -81,7 +79,8 @@ def assemble(parts: tuple[Manifest, ...], annotations: Mapping[str, str]) -> Man
             msg = f"two parts for `{platform}`"
             raise ValueError(msg)
     attestations = chain.from_iterable(map(_attestations, indexes, images))
-    return _render((*images, *attestations), annotations)
+    named = (with_record(image, part.digest) for image, part in zip(images, parts, strict=True))
+    return render_index((*named, *attestations), dict(annotations))
 
 
 def children(manifest: Manifest) -> tuple[Descriptor, ...]:
@@ -103,15 +102,6 @@ def references(manifest: Manifest) -> tuple[Descriptor, ...]:
         return ()
     image = parse_manifest(manifest.content)
     return (image.config, *(layer for layer in image.layers if layer.media_type not in _FOREIGN_LAYERS))
-
-
-def _render(descriptors: tuple[Descriptor, ...], annotations: Mapping[str, str]) -> Manifest:
-    index = ImageIndex(
-        schema_version=_SCHEMA_VERSION, media_type=OCI_INDEX, manifests=descriptors, annotations=dict(annotations)
-    )
-    # `mediaType` equals the default and would be left out; readers are to find it (image-spec image-index.md)
-    fields = {**msgspec.to_builtins(index, str_keys=True), "mediaType": OCI_INDEX}
-    return Manifest(media_type=OCI_INDEX, content=msgspec.json.encode(fields, order="sorted"))
 
 
 def _describe(manifest: Manifest) -> Descriptor:

@@ -5,7 +5,7 @@ What they are locked to is held against what is needed; `config.lock` is the fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -13,13 +13,14 @@ from typing import Final
 from orchestrator.config.lock import LOCK_FILE, Lock, LockedBase, canonical
 from orchestrator.diagnostics import Diagnostic, KeyPlace, Place, Severity, Span
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference, familiar, parse_reference
 from orchestrator.plan.edges import DockerfileReader, Uses
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import DeclaredContext, Image, RemoteContext, Variant
 
-_IMAGE_SCHEME: Final = "docker-image://"
+REGISTRY_SCHEME: Final = "docker-image://"
 SYNTAX_ARG: Final = "BUILDKIT_SYNTAX"
 """The build arg that says which frontend reads a Dockerfile, whatever its `# syntax` line says."""
 _BASELINE: Final = {"amd64": 1, "arm64": 8}
@@ -80,6 +81,29 @@ class Base(Model):
     def platforms(self) -> tuple[Platform, ...]:
         """The platforms for which it is needed."""
         return tuple(sorted({platform for use in self.uses for platform in use.needed}))
+
+    @property
+    def stood_on(self) -> tuple[Platform, ...]:
+        """Those for which it is, or may be, what a stage starts from, so that its triggers are executed."""
+        uses = (use for use in self.uses if use.kind in {BaseKind.FROM, BaseKind.CONTEXT})
+        return tuple(sorted({platform for use in uses for platform in use.needed}))
+
+
+class BaseFacts(Model):
+    """What a reference stands for now; the digest is that of the bytes that came.
+
+    `triggers` are the `ONBUILD` instructions by platform, nothing where there are none; of a platform that is not in
+    it they are not known. `platforms` is empty where nobody looked.
+    """
+
+    digest: Digest
+    platforms: tuple[Platform, ...] = ()
+    triggers: Mapping[Platform, tuple[str, ...]] = {}
+
+    @property
+    def locked(self) -> LockedBase:
+        """The entry of the lock."""
+        return LockedBase(digest=self.digest, platforms=self.platforms)
 
 
 def find_bases(
@@ -150,9 +174,9 @@ def _frontend(image: Image, variant: Variant, uses: Uses | None, build_platform:
 def _context(image: Image, variant: Variant, context: DeclaredContext, uses: Uses | None) -> Iterator[BaseUse]:
     """An image of a registry that a context names; what it is needed for, the Dockerfile says."""
     source = context.source
-    if not isinstance(source, RemoteContext) or not source.value.startswith(_IMAGE_SCHEME):
+    if not isinstance(source, RemoteContext) or not source.value.startswith(REGISTRY_SCHEME):
         return
-    reference = _unpinned(source.value.removeprefix(_IMAGE_SCHEME))
+    reference = _unpinned(source.value.removeprefix(REGISTRY_SCHEME))
     if reference is None:
         return
     taken = [use for use in uses.uses if use.key == context.key] if uses else []

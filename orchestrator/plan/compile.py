@@ -10,12 +10,14 @@ from orchestrator.config.lock import Lock
 from orchestrator.config.schema import PlatformTable
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference
 from orchestrator.plan.edges import DockerfileReader
 from orchestrator.plan.facts import RunFacts
 from orchestrator.plan.graph import Edge, Order, ancestors
 from orchestrator.plan.image import Image, Variant, build_id
+from orchestrator.plan.memory import final_extra, parent_builds
 from orchestrator.plan.model import (
     Action,
     Destination,
@@ -24,14 +26,17 @@ from orchestrator.plan.model import (
     Plan,
     PlannedImage,
     PlannedPlacement,
+    PlannedTag,
     PlatformBuild,
     Reason,
+    RecordKey,
     RegistryHome,
 )
-from orchestrator.plan.place import ConfiguredBackend, PlacementRules, place_images
+from orchestrator.plan.place import ConfiguredBackend, PlacementRules, Placements, place_images
 from orchestrator.plan.release import ReleaseRules, planned_tags, unknown_tags
-from orchestrator.plan.steps import PlacedVariant, ReadyImage, plan_steps
-from orchestrator.plan.wire import Wirer, Wiring, unpublished_hints
+from orchestrator.plan.stepnames import record_of
+from orchestrator.plan.steps import PlacedVariant, ReadyImage, known_results, plan_steps
+from orchestrator.plan.wire import Origins, Wirer, Wiring, unpublished_hints
 
 
 class Scope(Model):
@@ -103,12 +108,32 @@ def compile_plan(
     declared: Declared,
     scope: Scope,
     facts: RunFacts,
-    backends: Mapping[str, ConfiguredBackend],
+    placed: Placements,
     reader: DockerfileReader,
 ) -> Plan:
-    """The plan; what stands in its way is in its diagnostics."""
-    compiler = _Compiler(declared, scope, facts, backends, reader)
+    """The plan; what stands in its way is in its diagnostics. `placed` is what `place_selected` gave."""
+    compiler = _Compiler(declared, scope, facts, placed, reader)
     return compiler.compile()
+
+
+def place_selected(
+    declared: Declared, scope: Scope, facts: RunFacts, backends: Mapping[str, ConfiguredBackend]
+) -> Placements:
+    """Where the platform builds of a selection run."""
+    rules = PlacementRules(backend=scope.backend, by_name=scope.backend_by_name, platforms=declared.platforms)
+    return place_images(selected_images(declared, scope), facts, backends, rules)
+
+
+def published_parents(declared: Declared, images: tuple[Image, ...], facts: RunFacts) -> dict[str, Reference]:
+    """What stands in registries of images that are not in this plan, of which `images` are."""
+    planned = {image.name for image in images}
+    published: dict[str, Reference] = {}
+    for image in declared.images:
+        for tag in image.tags if image.name not in planned else ():
+            state = facts.tags.get(str(tag.reference)) if tag.reference else None
+            if tag.reference and state and state.digest:
+                published.setdefault(image.name, tag.reference.repository.at(state.digest))
+    return published
 
 
 class _Compiler:
@@ -119,13 +144,13 @@ class _Compiler:
         declared: Declared,
         scope: Scope,
         facts: RunFacts,
-        backends: Mapping[str, ConfiguredBackend],
+        placed: Placements,
         reader: DockerfileReader,
     ) -> None:
         self._declared = declared
         self._scope = scope
         self._facts = facts
-        self._backends = backends
+        self._placements = placed
         self._reader = reader
         self._images = selected_images(declared, scope)
         self._names = {image.name for image in self._images}
@@ -139,40 +164,53 @@ class _Compiler:
         scope = self._scope
         waves = self._waves()
         homes = {image.name: self._home(image) for image in self._images}
-        wirer = Wirer(
-            homes, self._published(homes), self._unpublished(homes),
-            policies=self._with_policies(), lock=self._declared.lock, host=self._facts.host,
+        placed = self._placements
+        origins = Origins(
+            homes=homes, published=published_parents(self._declared, self._images, self._facts),
+            unpublished=self._unpublished(homes), bases=self._pinned(), memory=self._facts.memory,
         )  # fmt: skip
-        placed = place_images(self._images, self._facts, self._backends, self._placement_rules())
-        self._found += placed.found
+        wirer = Wirer(origins, policies=placed.policies, host=self._facts.host)
+        stands = self._facts.memory.parts
+        self._found += [finding for finding in placed.found if finding.subject not in stands]
         planned: list[PlannedImage] = []
         builds: list[PlatformBuild] = []
         ready: list[ReadyImage] = []
         for image in self._images:
             wave = waves[image.name]
-            tags, found = planned_tags(image, self._facts.tags, scope.rules, publishing=scope.destination)
+            digest = self._facts.memory.images.get(image.name)
+            tags, found = planned_tags(image, self._facts.tags, self._release_rules(), publishing=scope.destination)
             self._found += found
             self._found += self._check_home(image, homes[image.name])
             placements = placed.of(image)
             edges = tuple(self._edges.get(image.name, ()))
-            wirings = {variant.platform: self._wire(image, variant, edges, wirer) for variant in image.variants}
-            complete = all(placements.values()) and not any(wiring.found for wiring in wirings.values())
+            wirings = {
+                variant.platform: Wiring()
+                if build_id(image.name, variant.platform) in stands
+                else self._wire(image, variant, edges, wirer)
+                for variant in image.variants
+            }
+            complete = all(
+                (placement and not wirings[platform].found) or build_id(image.name, platform) in stands
+                for platform, placement in placements.items()
+            )
             planned.append(
                 PlannedImage(
-                    name=image.name, wave=wave, action=Action.BUILD if complete else Action.BLOCKED,
+                    name=image.name, wave=wave, action=self._action(image, tags, digest, complete=complete),
                     platforms=image.platforms, publish=image.publish, repository=image.repository, tags=tags,
                     edges=edges, version=image.version, description=image.description, test=image.test,
+                    digest=digest,
                 )
             )  # fmt: skip
             builds += self._builds(image, placements, wirings, wave)
             if complete:
+                rules = self._facts.state
                 ready.append(
                     ReadyImage(
-                        image=image, home=homes[image.name], tags=tags,
+                        image=image, home=homes[image.name], tags=tags, digest=digest,
+                        scope=rules.scope, extra=final_extra(image).decode(), forced=image.name in rules.forced,
                         variants=tuple(
-                            PlacedVariant(variant=variant, placement=placement, wiring=wirings[variant.platform])
+                            self._placed(image, variant, placement, wirings[variant.platform], homes[image.name])
                             for variant, placement in zip(image.variants, placements.values(), strict=True)
-                            if placement
                         ),
                         parents=self._parents(image.name, homes), data_parents=self._data_parents(edges, homes),
                         selected=image.name in self._selection,
@@ -195,11 +233,48 @@ class _Compiler:
             steps=steps,
             diagnostics=tuple(self._found),
             backends=tuple(sorted(used)),
+            known=tuple(known_results(tuple(ready))),
         )
 
-    def _placement_rules(self) -> PlacementRules:
-        scope = self._scope
-        return PlacementRules(backend=scope.backend, by_name=scope.backend_by_name, platforms=self._declared.platforms)
+    def _release_rules(self) -> ReleaseRules:
+        """What stands already is in nobody's way: a tag that has its digest was put by a release that was cut off."""
+        rules = self._scope.rules
+        return msgspec.structs.replace(rules, released={**self._facts.memory.images, **rules.released})
+
+    def _pinned(self) -> dict[Reference, Digest]:
+        """External images by digest: what was looked up, and rather what is locked."""
+        lock = self._declared.lock
+        locked = {reference: base.digest for reference, base in lock.bases.items()} if lock else {}
+        return {**self._facts.bases, **locked}
+
+    def _action(self, image: Image, tags: tuple[PlannedTag, ...], digest: Digest | None, *, complete: bool) -> Action:
+        if not complete:
+            return Action.BLOCKED
+        if digest is not None:
+            publishes = self._scope.destination is Destination.PUSH
+            return (
+                Action.RETAG
+                if publishes and not all(tag.stands(digest, image.version) for tag in tags)
+                else Action.REUSE
+            )
+        parts = self._facts.memory.parts
+        stands = any(build_id(image.name, platform) in parts for platform in image.platforms)
+        return Action.GRAFT if stands else Action.BUILD
+
+    def _placed(
+        self, image: Image, variant: Variant, placement: PlannedPlacement | None, wiring: Wiring, home: Home
+    ) -> PlacedVariant:
+        build = build_id(image.name, variant.platform)
+        manifest = self._facts.inputs.get(build)
+        key = self._key(image, variant, build) if isinstance(home, RegistryHome) else None
+        return PlacedVariant(
+            variant=variant,
+            placement=placement,
+            wiring=wiring,
+            inputs=manifest.digest if manifest else None,
+            key=key,
+            remembered=self._facts.memory.parts.get(build),
+        )
 
     def _waves(self) -> dict[str, int]:
         """Waves among the selected images only."""
@@ -225,16 +300,6 @@ class _Compiler:
                 hints=("set `registry` in `[project]`, ORCHESTRATE_REGISTRY, `--registry`, or `repository`",),
             )
 
-    def _published(self, homes: Mapping[str, Home]) -> dict[str, Reference]:
-        """What stands in registries of images that are not in this plan."""
-        published: dict[str, Reference] = {}
-        for image in self._declared.images:
-            for tag in image.tags if image.name not in homes else ():
-                state = self._facts.tags.get(str(tag.reference)) if tag.reference else None
-                if tag.reference and state and state.digest:
-                    published.setdefault(image.name, tag.reference.repository.at(state.digest))
-        return published
-
     def _unpublished(self, homes: Mapping[str, Home]) -> dict[str, tuple[str, ...]]:
         """What to do about parents that are not in this plan, where nothing is known to stand in their registries."""
         parents = {edge.parent for name in homes for edge in self._edges.get(name, ())} - homes.keys()
@@ -244,14 +309,6 @@ class _Compiler:
             if image.name in parents
         }
 
-    def _with_policies(self) -> frozenset[str]:
-        names = set()
-        for image in self._images:
-            chosen = self._backends.get(image.backend or self._scope.backend)
-            if chosen and chosen.capabilities.source_policy:
-                names.add(image.name)
-        return frozenset(names)
-
     def _builds(
         self,
         image: Image,
@@ -259,23 +316,59 @@ class _Compiler:
         wirings: Mapping[Platform, Wiring],
         wave: int,
     ) -> Iterator[PlatformBuild]:
-        edges = self._edges.get(image.name, ())
         for platform, placement in placements.items():
-            needs = dict.fromkeys(
-                build_id(edge.parent, edge.of_parent(platform))
-                for edge in edges
-                if edge.parent in self._names and edge.kind.carries_data and platform in edge.platforms
-            )
+            build = build_id(image.name, platform)
+            needs = self._needs(image.name, platform)
+            manifest = self._facts.inputs.get(build)
+            stands = build in self._facts.memory.parts
+            blocked = () if stands else _blocked(placement, wirings[platform])
+            action = Action.BLOCKED if blocked else Action.REUSE if stands else Action.BUILD
             yield PlatformBuild(
-                id=build_id(image.name, platform),
+                id=build,
                 image=image.name,
                 platform=platform,
                 wave=wave,
-                needs=tuple(needs),
-                action=Action.BUILD if placement and not wirings[platform].found else Action.BLOCKED,
-                reasons=(_reason(placement, wirings[platform]),),
-                placement=placement,
+                needs=needs,
+                action=action,
+                reasons=blocked or (() if stands else self._reasons(image.name, build, needs)),
+                placement=None if stands else placement,
+                inputs=manifest.digest if manifest and not manifest.unknown else None,
             )
+
+    def _key(self, image: Image, variant: Variant, build: str) -> RecordKey:
+        """What the record is known by; where something of its input is not known, it is found by nobody."""
+        manifest = self._facts.inputs.get(build)
+        known = manifest if manifest and not manifest.unknown else None
+        contexts = (Digest(value) for _, value in known.contexts) if known else ()
+        return RecordKey(
+            scope=self._facts.state.scope,
+            inputs=known.digest if known else digest_bytes(build.encode()),
+            manifest=known.content.decode() if known else "",
+            listings=tuple(dict.fromkeys(digest for digest in contexts if digest in self._facts.listings)),
+            parents=tuple(map(record_of, self._needs(image.name, variant.platform))),
+        )
+
+    def _needs(self, name: str, platform: Platform) -> tuple[str, ...]:
+        return parent_builds(self._edges.get(name, ()), self._names, platform)
+
+    def _reasons(self, name: str, build: str, needs: tuple[str, ...]) -> tuple[Reason, ...]:
+        """Why it is built rather than taken over."""
+        facts = self._facts
+        manifest = facts.inputs.get(build)
+        if name in facts.state.forced and manifest:
+            return (Reason(code="forced", message="asked for"),)
+        if manifest and manifest.unknown and facts.state.asked:
+            message = f"nothing is remembered of what cannot be looked up: {', '.join(manifest.unknown)}"
+            return (Reason(code="new", message=message, items=manifest.unknown),)
+        if facts.reasons.get(build):
+            return facts.reasons[build]
+        if not facts.state.asked or build not in facts.reasons:
+            return (Reason(code="new", message="nothing built before is remembered"),)
+        rebuilt = tuple(need for need in needs if need not in facts.memory.parts)
+        if rebuilt:
+            shown = ", ".join(f"`{name}`" for name in dict.fromkeys(need.partition("@")[0] for need in rebuilt))
+            return (Reason(code="upstream_rebuilt", message=f"{shown} is built", items=rebuilt),)
+        return (Reason(code="missing_in_registry", message="it was built from the same, and is not there any more"),)
 
     def _wire(self, image: Image, variant: Variant, edges: tuple[Edge, ...], wirer: Wirer) -> Wiring:
         wiring = wirer.wire(image, variant, edges, self._reader.uses(variant))
@@ -291,9 +384,9 @@ class _Compiler:
         return tuple(dict.fromkeys(parent for parent in found if parent in homes))
 
 
-def _reason(placement: PlannedPlacement | None, wiring: Wiring) -> Reason:
+def _blocked(placement: PlannedPlacement | None, wiring: Wiring) -> tuple[Reason, ...]:
     if placement is None:
-        return Reason(code="blocked", message="no node may build it")
+        return (Reason(code="blocked", message="no node may build it"),)
     if wiring.found:
-        return Reason(code="blocked", message="what it needs cannot be handed to it")
-    return Reason(code="new", message="nothing built before is remembered")
+        return (Reason(code="blocked", message="what it needs cannot be handed to it"),)
+    return ()

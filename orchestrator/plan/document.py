@@ -67,6 +67,7 @@ class ImageDocument(Model):
     tags: tuple[TagDocument, ...]
     edges: tuple[EdgeDocument, ...]
     test: TestDocument | None
+    digest: Annotated[str | None, Meta(description="The index that stands already, of all its platforms.")]
 
 
 class ReasonDocument(Model):
@@ -74,6 +75,7 @@ class ReasonDocument(Model):
 
     code: str
     message: str
+    items: Annotated[tuple[str, ...], Meta(description="All that the message is about: paths, names, digests.")]
 
 
 class PlacementDocument(Model):
@@ -96,6 +98,7 @@ class BuildDocument(Model):
     action: str
     reasons: tuple[ReasonDocument, ...]
     placement: PlacementDocument | None
+    input: Annotated[str | None, Meta(description="The input digest; null where something of it is not known.")]
 
 
 class StepDocument(Model):
@@ -244,6 +247,7 @@ def _image(image: PlannedImage) -> ImageDocument:
             for edge in image.edges
         ),
         test=_test(image.test),
+        digest=_text(image.digest),
     )
 
 
@@ -269,7 +273,9 @@ def _build(build: PlatformBuild) -> BuildDocument:
         wave=build.wave,
         needs=build.needs,
         action=build.action.value,
-        reasons=tuple(ReasonDocument(code=reason.code, message=reason.message) for reason in build.reasons),
+        reasons=tuple(
+            ReasonDocument(code=reason.code, message=reason.message, items=reason.items) for reason in build.reasons
+        ),
         placement=PlacementDocument(
             backend=placement.backend,
             node=placement.node,
@@ -278,6 +284,7 @@ def _build(build: PlatformBuild) -> BuildDocument:
         )
         if placement
         else None,
+        input=_text(build.inputs),
     )
 
 

@@ -18,6 +18,7 @@ from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import familiar, parse_reference
 from orchestrator.plan.graph import Edge, EdgeKind
 from orchestrator.plan.image import Image, ImageContext, Variant
+from orchestrator.plan.options import is_remote
 
 UNKNOWN_TARGET: Final = "unknown-target"
 _KINDS = {
@@ -63,6 +64,11 @@ class DockerfileReader:
             self._alive.append(variant.options)
         return self._known[known]
 
+    def parsed(self, variant: Variant) -> tuple[Dockerfile | None, str]:
+        """The Dockerfile of this variant and its text; None where it cannot be read here."""
+        file, text = self._source(variant.options)
+        return (None if text is None else self._parse(file, text)), text or ""
+
     def _find(self, variant: Variant) -> Uses | None:
         options = variant.options
         file, text = self._source(options)
@@ -80,6 +86,8 @@ class DockerfileReader:
     def _source(self, options: BuildOptions) -> tuple[str, str | None]:
         if options.dockerfile_inline is not None:
             return f"{options.dockerfile} (inline)", options.dockerfile_inline
+        if is_remote(options.context):  # a Dockerfile of that path on this disk is another one
+            return options.dockerfile, None
         return options.dockerfile, self._texts.get(options.dockerfile)
 
     def _parse(self, file: str, text: str) -> Dockerfile | None:

@@ -28,7 +28,6 @@ from orchestrator.tags.render import Renderer
 from orchestrator.tags.values import Values, Version, git_value, mapping_value, version_value
 from orchestrator.tags.version import VersionFacts, VersionRule, match_of, resolve_version
 
-VERSION_ANNOTATION = "org.opencontainers.image.version"
 NAME_RULE = "lower-case letters, digits, `-` and `_`, at most 128"
 
 
@@ -173,7 +172,7 @@ class _Expander:
             variants=variants,
             repository=repository,
             tags=tags,
-            annotations=_annotations(table, scope, version_text if any(tag.moving for tag in tags) else None),
+            annotations=_annotations(table, scope),
             version=version_text,
             publish=table.publish is not False,
             needs=tuple(scope.text(need, "needs", position) for position, need in enumerate(table.needs or ())),
@@ -240,12 +239,10 @@ def _mentions_platform(build: BuildTable) -> bool:
     return b"platform" in msgspec.json.encode(build)
 
 
-def _annotations(table: ImageTable, scope: Scope, version: str | None) -> tuple[tuple[str, str], ...]:
-    """The annotations of the index; where a tag moves, the version too, by which a later plan sees a downgrade."""
-    annotations = {} if version is None else {VERSION_ANNOTATION: version}
-    for name, value in (table.annotations or {}).items():
-        annotations[name] = scope.value(value, "annotations", name)[0]
-    return tuple(annotations.items())
+def _annotations(table: ImageTable, scope: Scope) -> tuple[tuple[str, str], ...]:
+    """The annotations of the index."""
+    declared = (table.annotations or {}).items()
+    return tuple((name, scope.value(value, "annotations", name)[0]) for name, value in declared)
 
 
 def _test(table: ImageTable, scope: Scope, platforms: tuple[Platform, ...]) -> PlatformTest | None:

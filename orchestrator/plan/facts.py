@@ -9,6 +9,11 @@ from orchestrator.api.backend import Node
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.platform import Platform
+from orchestrator.oci.reference import Reference
+from orchestrator.plan.inputs import InputManifest
+from orchestrator.plan.memory import NOTHING, Memory
+from orchestrator.plan.model import Reason
+from orchestrator.plan.scopes import DEFAULT_SCOPE
 
 
 class FolderState(Enum):
@@ -22,6 +27,7 @@ class FolderState(Enum):
 class SourceFacts(Model):
     """What stands on disk: folders by path, and the text of Dockerfiles by path, None where there is none.
 
+    `digests` are those of the bytes of Dockerfiles, by path: text that is not UTF-8 was decoded with replacements.
     `outside` are paths that a link leads out of the repository, `shadowed` remote contexts that are folders here too.
     """
 
@@ -29,6 +35,7 @@ class SourceFacts(Model):
     dockerfiles: Mapping[str, str | None]
     outside: frozenset[str] = frozenset()
     shadowed: frozenset[str] = frozenset()
+    digests: Mapping[str, Digest] = {}
 
 
 class TagState(Model):
@@ -43,9 +50,31 @@ class TagState(Model):
     hints: tuple[str, ...] = ()
 
 
+class StateRules(Model):
+    """The scope that a run writes, all that it reads, and the images that are built though they stand.
+
+    `asked`: registries were asked what stands.
+    """
+
+    scope: str = DEFAULT_SCOPE
+    reads: tuple[str, ...] = (DEFAULT_SCOPE,)
+    forced: frozenset[str] = frozenset()
+    asked: bool = False
+
+
 class RunFacts(Model):
-    """What is known of nodes and registries. A tag that is not in `tags` was not asked for."""
+    """What is known of nodes and registries. A tag that is not in `tags` was not asked for.
+
+    `bases` are the digests of external images, `inputs` the input manifests of platform builds by id, `listings` the
+    digests in them that are of listings of contexts, `memory` what stands already, `reasons` why the rest is built.
+    """
 
     nodes: Mapping[str, tuple[Node, ...]]
     host: Platform
     tags: Mapping[str, TagState]
+    bases: Mapping[Reference, Digest] = {}
+    inputs: Mapping[str, InputManifest] = {}
+    listings: frozenset[Digest] = frozenset()
+    memory: Memory = NOTHING
+    reasons: Mapping[str, tuple[Reason, ...]] = {}
+    state: StateRules = StateRules()

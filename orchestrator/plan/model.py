@@ -34,17 +34,25 @@ class Destination(Enum):
 
 
 class Action(Enum):
-    """What happens to a platform build or an image."""
+    """What happens to a platform build or an image.
+
+    `GRAFT` and `RETAG` are of images alone: some platforms are taken over into a new index, or all are, and only tags
+    are new. An image that is `REUSE` stands as it is declared, tags included.
+    """
 
     BUILD = "build"
+    GRAFT = "graft"
+    RETAG = "retag"
+    REUSE = "reuse"
     BLOCKED = "blocked"
 
 
 class Reason(Model):
-    """Why; `code` is from the closed list in docs/reference/plan.md."""
+    """Why; `code` is from the closed list in docs/reference/plan.md, `items` is all that the message is about."""
 
     code: str
     message: str
+    items: tuple[str, ...] = ()
 
 
 class PlannedPlacement(Model):
@@ -67,10 +75,11 @@ class PlatformBuild(Model):
     action: Action
     reasons: tuple[Reason, ...]
     placement: PlannedPlacement | None = None
+    inputs: Digest | None = None
 
 
 class PlannedTag(Model):
-    """A public tag: what it points at now (`current`), if that is known.
+    """A public tag: what it points at now (`current`), if that is known, and the version that is noted of it.
 
     `unknown` says why it is not, `hints` what to do about that.
     """
@@ -79,8 +88,13 @@ class PlannedTag(Model):
     moving: bool
     reference: Reference | None = None
     current: Digest | None = None
+    noted: str | None = None
     unknown: str = ""
     hints: tuple[str, ...] = ()
+
+    def stands(self, digest: Digest | None, version: str | None) -> bool:
+        """Whether there is nothing to put: it points at this index, and a moving one is noted with this version."""
+        return digest is not None and self.current == digest and not (self.moving and self.noted != version)
 
 
 class PlannedImage(Model):
@@ -97,6 +111,7 @@ class PlannedImage(Model):
     version: str | None = None
     description: str = ""
     test: PlatformTest | None = None
+    digest: Digest | None = None
 
 
 class LayoutHome(Model, tag="layout"):
@@ -128,8 +143,25 @@ class SolveStep(Model, tag="solve"):
     because: str = ""
 
 
+class RecordKey(Model):
+    """What a recorded platform build is known by.
+
+    `manifest` is the input manifest, whose digest is `inputs`; empty where it could not be known, and then the record
+    is found by nobody. `listings` are the listings of contexts that it names, `parents` the records it stands on.
+    """
+
+    scope: str
+    inputs: Digest
+    manifest: str
+    listings: tuple[Digest, ...]
+    parents: tuple[StepId, ...]
+
+
 class RecordStep(Model, tag="record"):
-    """Cut one platform out of what a solve gave, and put it under its private name; in a layout it has none."""
+    """Cut one platform out of what a solve gave, and put it under its private name; in a layout it has none.
+
+    What another run has put under that name by then is taken instead, unless `replaces`.
+    """
 
     id: StepId
     image: str
@@ -137,7 +169,8 @@ class RecordStep(Model, tag="record"):
     solve: StepId
     platform: Platform
     home: Home
-    tag: str
+    key: RecordKey | None = None
+    replaces: bool = False
 
 
 class AssembleStep(Model, tag="assemble"):
@@ -152,15 +185,21 @@ class AssembleStep(Model, tag="assemble"):
 
 
 class VerifyStep(Model, tag="verify"):
-    """Read the index back, hold it against what is declared, and only then put its private name."""
+    """Read the index back, hold it against what is declared, and only then put its private name.
+
+    In a layout that is `tag`; in a registry it follows from `parts`, the scope, and what else decides (`extra`).
+    """
 
     id: StepId
     image: str
     needs: tuple[StepId, ...]
     index: StepId
+    parts: tuple[StepId, ...]
     platforms: tuple[Platform, ...]
     home: Home
-    tag: str
+    tag: str = ""
+    scope: str = ""
+    extra: str = ""
 
 
 class CopyStep(Model, tag="copy"):
@@ -172,7 +211,6 @@ class CopyStep(Model, tag="copy"):
     index: StepId
     home: Home
     target: Repository
-    tag: str
 
 
 class GateStep(Model, tag="gate"):
@@ -184,12 +222,13 @@ class GateStep(Model, tag="gate"):
 
 
 class TagMove(Model):
-    """A tag to put. `expected` is what the plan saw there."""
+    """A tag to put. `expected` is what the plan saw there, `version` what is noted of a moving one."""
 
     reference: Reference
     moving: bool
     replace: bool
     expected: Digest | None = None
+    version: str | None = None
 
 
 class PromoteStep(Model, tag="promote"):
@@ -217,6 +256,15 @@ class LoadStep(Model, tag="load"):
 Step: TypeAlias = SolveStep | RecordStep | AssembleStep | VerifyStep | CopyStep | GateStep | PromoteStep | LoadStep
 
 
+class Known(Model):
+    """What a step of an earlier run gave, and this plan takes over."""
+
+    step: StepId
+    digest: Digest
+    manifest: Digest | None = None
+    key: str = ""
+
+
 class Plan(Model):
     """Everything that would happen. `run` is a function of it: the same plan has the same id on every machine."""
 
@@ -228,6 +276,7 @@ class Plan(Model):
     steps: tuple[Step, ...]
     diagnostics: tuple[Diagnostic, ...]
     backends: tuple[str, ...] = ()
+    known: tuple[Known, ...] = ()
 
     @property
     def blocked(self) -> bool:

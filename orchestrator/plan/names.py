@@ -1,15 +1,16 @@
 """The private names under which results stand in a repository before, and after, they get their tags.
 
-One function for each kind. They are a function of the plan's run id: the same plan gives the same names
-on every machine.
+One function for each kind. Those that remember are functions of what a build is made from; where a solve pushes to is
+one of the plan's run id. The same plan gives the same names on every machine.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final
 
-from orchestrator.oci.platform import Platform
+from orchestrator.oci.digest import Digest
 
 RUN_ID_LENGTH: Final = 16
 _READABLE: Final = 60
@@ -25,14 +26,42 @@ def solve_tag(run: str, step: str, image: str) -> str:
     return f"run-{run}-{image[:_READABLE]}-{_hex(run, step)[:8]}"
 
 
-def record_tag(run: str, image: str, platform: Platform) -> str:
-    """The tag of one platform's index: `in-<64 hex>`."""
-    return "in-" + _hex(run, image, str(platform))
+def part_key(inputs: Digest, parents: Iterable[Digest]) -> str:
+    """What a recorded platform build is known by: what it was made from, and the records it stands on.
+
+    A child is so never taken for one that stands on another parent, though both parents were made from the same.
+    """
+    return _hex(inputs, *sorted(parents))
 
 
-def final_tag(run: str, image: str) -> str:
-    """The private tag of a verified index: `ok-<64 hex>`."""
-    return "ok-" + _hex(run, image)
+def record_tag(scope: str, key: str) -> str:
+    """The tag of the record of a platform build: `in-<64 hex>`."""
+    return "in-" + _hex(scope, key)
+
+
+def final_tag(scope: str, keys: Iterable[str], extra: bytes) -> str:
+    """The tag of a verified index: `ok-<64 hex>`, over its parts in order and what else decides whether it is right."""
+    return "ok-" + _hex(scope, *keys, hashlib.sha256(extra).hexdigest())
+
+
+def inputs_tag(inputs: Digest) -> str:
+    """The tag under which an input manifest is kept: `im-<64 hex>`, which is its own digest."""
+    return "im-" + inputs.removeprefix("sha256:")
+
+
+def last_tag(scope: str, image: str) -> str:
+    """The tag of the last verified index of an image, against which the next one is explained: `at-<64 hex>`."""
+    return "at-" + _hex(scope, image)
+
+
+def note_tag(tag: str) -> str:
+    """The tag of the note about a moving tag: `mv-<64 hex>`."""
+    return "mv-" + _hex(tag)
+
+
+def copy_tag(index: Digest) -> str:
+    """The tag of an index that was copied to another repository, until it has its public ones: `ok-<64 hex>`."""
+    return "ok-" + index.removeprefix("sha256:")
 
 
 def _hex(*parts: str) -> str:

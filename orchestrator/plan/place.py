@@ -63,9 +63,13 @@ def choose_backend(
 
 
 class Placements(Model):
-    """Where each platform build runs, by its id; None where it can run nowhere. `found` says why."""
+    """Where each platform build runs, by its id; None where it can run nowhere. `found` says why.
+
+    `policies` are the images whose backend takes source policies.
+    """
 
     by_build: Mapping[str, PlannedPlacement | None]
+    policies: frozenset[str]
     found: tuple[Diagnostic, ...]
 
     def of(self, image: Image) -> dict[Platform, PlannedPlacement | None]:
@@ -79,6 +83,7 @@ def place_images(
     """Place all builds of these images."""
     emulation = EmulationRules(rules.platforms)
     placed: dict[str, PlannedPlacement | None] = {}
+    policies: set[str] = set()
     found: list[Diagnostic] = []
     for image in images:
         chosen = choose_backend(image, rules.backend, backends)
@@ -86,6 +91,8 @@ def place_images(
             found.append(chosen)
             placed |= {build_id(image.name, platform): None for platform in image.platforms}
             continue
+        if chosen.capabilities.source_policy:
+            policies.add(image.name)
         by_name = image.backend is not None or rules.by_name
         unless_said = Emulation.ALLOW if by_name and chosen.capabilities.emulation else Emulation.FORBID
         nodes = facts.nodes.get(chosen.name, ())
@@ -94,7 +101,7 @@ def place_images(
             placement, problems = place_build(image, platform, chosen=chosen, nodes=nodes, rule=rule, host=facts.host)
             placed[build_id(image.name, platform)] = placement
             found += problems
-    return Placements(by_build=placed, found=tuple(found))
+    return Placements(by_build=placed, policies=frozenset(policies), found=tuple(found))
 
 
 def place_build(

@@ -43,6 +43,7 @@ def planned_tags(
                 moving=tag.moving,
                 reference=tag.reference,
                 current=state.digest,
+                noted=state.version,
                 unknown=state.unknown,
                 hints=state.hints,
             )
@@ -54,8 +55,7 @@ def planned_tags(
 
 def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> Iterator[Diagnostic]:
     place = image.place("tags", tag.position)
-    if state.digest and state.digest == rules.released.get(image.name):
-        return
+    stands = state.digest is not None and state.digest == rules.released.get(image.name)
     if tag.reference is None:
         yield Diagnostic(
             code="no-registry",
@@ -64,7 +64,7 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
             subject=image.name,
             hints=("set `registry` in `[project]`, ORCHESTRATE_REGISTRY or `--registry`",),
         )
-    elif state.digest and not tag.moving and not rules.replace_tags:
+    elif state.digest and not stands and not tag.moving and not rules.replace_tags:
         yield Diagnostic(
             code="tag-exists",
             message=f"`{tag.reference}` exists as `{state.digest}`, and {_this_release(image, rules)}",
@@ -90,7 +90,7 @@ def _for_fixed(image: Image, rules: ReleaseRules) -> tuple[str, ...]:
 
 def _this_release(image: Image, rules: ReleaseRules) -> str:
     digest = rules.released.get(image.name)
-    return f"what was staged is `{digest}`" if digest else "a new build has another digest"
+    return f"this release is `{digest}`" if digest else "a new build has another digest"
 
 
 def unknown_tags(images: Iterable[PlannedImage]) -> Iterator[Diagnostic]:

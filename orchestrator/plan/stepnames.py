@@ -22,6 +22,11 @@ def record_id(image: str, platform: Platform) -> StepId:
     return f"record:{image}@{platform}"
 
 
+def record_of(build: str) -> StepId:
+    """The record of a platform build, by its id."""
+    return f"record:{build}"
+
+
 def assemble_id(image: str) -> StepId:
     """The index of an image."""
     return f"assemble:{image}"

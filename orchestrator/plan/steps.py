@@ -10,21 +10,25 @@ import msgspec
 from orchestrator.api.invocation import DigestOf, late_values
 from orchestrator.api.solve import BuildArg, BuildOptions, LayoutOutput, Output, PushOutput, Solve
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference, Repository
 from orchestrator.plan import names, stepnames
 from orchestrator.plan.image import Image, Variant
+from orchestrator.plan.memory import RememberedPart
 from orchestrator.plan.model import (
     AssembleStep,
     CopyStep,
     Destination,
     GateStep,
     Home,
+    Known,
     LayoutHome,
     LoadStep,
     PlannedPlacement,
     PlannedTag,
     PromoteStep,
+    RecordKey,
     RecordStep,
     RegistryHome,
     SolveStep,
@@ -36,17 +40,27 @@ from orchestrator.plan.wire import Wiring
 
 
 class PlacedVariant(Model):
-    """A variant with its place and its wiring."""
+    """A variant with its place and its wiring; `remembered` where it stands already."""
 
     variant: Variant
-    placement: PlannedPlacement
+    placement: PlannedPlacement | None
     wiring: Wiring
+    inputs: Digest | None = None
+    key: RecordKey | None = None
+    remembered: RememberedPart | None = None
 
 
 class ReadyImage(Model):
-    """An image of which every selected platform has a place; `selected` rather than only needed by one that is."""
+    """An image of which every selected platform has a place; `selected` rather than only needed by one that is.
+
+    `digest` is the index of all its platforms, where it stands already; `extra` what decides it besides its parts.
+    """
 
     image: Image
+    digest: Digest | None
+    scope: str
+    extra: str
+    forced: bool
     variants: tuple[PlacedVariant, ...]
     home: Home
     parents: tuple[str, ...]
@@ -64,28 +78,31 @@ def plan_steps(
     images: tuple[ReadyImage, ...], *, destination: Destination, host: Platform, replace_tags: bool
 ) -> tuple[str, tuple[Step, ...]]:
     """The run id and all steps, parents first."""
-    groups = {ready.image.name: tuple(_group(ready)) for ready in images}
+    groups = {ready.image.name: tuple(_group(ready)) for ready in images if ready.digest is None}
     run = names.run_id(msgspec.json.encode(tuple(map(_content, images))))
     steps: list[Step] = []
     for ready in images:
-        steps += _image_steps(ready, groups[ready.image.name], run)
+        if ready.digest is None:
+            steps += _image_steps(ready, groups[ready.image.name], run)
     if destination is Destination.PUSH:
-        steps += _release_steps(images, run, replace_tags=replace_tags)
+        steps += _release_steps(images, replace_tags=replace_tags)
     if destination is Destination.LOAD:
         steps += [step for ready in images for step in _load_steps(ready, host)]
     return run, tuple(steps)
 
 
 def _content(ready: ReadyImage) -> tuple[object, ...]:
-    """What an image is made of, wherever it is built: the same on a machine where no engine answers."""
-    variants = tuple((placed.variant, placed.wiring) for placed in ready.variants)
+    """What an image is made of, wherever it is built and whatever of it stands already: the same on any machine."""
+    variants = tuple((placed.variant, placed.inputs or placed.wiring) for placed in ready.variants)
     return (ready.image.name, ready.image.annotations, variants)
 
 
 def _group(ready: ReadyImage) -> Iterator[tuple[PlacedVariant, ...]]:
-    """Variants whose requests are equal but for the platform, together; in the order of declaration."""
+    """Variants to build whose requests are equal but for the platform, together; in the order of declaration."""
     groups: list[list[PlacedVariant]] = []
     for placed in ready.variants:
+        if placed.remembered:
+            continue
         group = next((group for group in groups if _alike(group[0], placed)), None)
         if group is None:
             groups.append([placed])
@@ -96,7 +113,7 @@ def _group(ready: ReadyImage) -> Iterator[tuple[PlacedVariant, ...]]:
 
 def _alike(one: PlacedVariant, other: PlacedVariant) -> bool:
     return (
-        one.placement.node == other.placement.node
+        _node(one) == _node(other)
         and (one.variant.options is other.variant.options or one.variant.options == other.variant.options)
         and one.wiring.contexts == other.wiring.contexts
         and one.wiring.pins == other.wiring.pins
@@ -104,9 +121,17 @@ def _alike(one: PlacedVariant, other: PlacedVariant) -> bool:
     )
 
 
+def _node(placed: PlacedVariant) -> tuple[str, str]:
+    """The backend and the node of a variant that is built."""
+    if placed.placement is None:
+        msg = f"`{placed.variant.platform}` is built nowhere"
+        raise LookupError(msg)
+    return placed.placement.backend, placed.placement.node
+
+
 def _difference(one: PlacedVariant, other: PlacedVariant) -> str:
     """Why two platforms of one image cannot share a solve."""
-    if one.placement.node != other.placement.node:
+    if _node(one) != _node(other):
         return "its platforms are built on different nodes"
     names_ = (
         field
@@ -119,27 +144,25 @@ def _difference(one: PlacedVariant, other: PlacedVariant) -> str:
 def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...], run: str) -> Iterator[Step]:
     image = ready.image
     because = _difference(groups[0][0], groups[1][0]) if len(groups) > 1 else ""
-    records: dict[Platform, RecordStep] = {}
+    records: list[RecordStep] = []
     for group in groups:
-        step = _solve_step(ready, group, run, whole=len(groups) == 1, because=because)
+        step = _solve_step(ready, group, run, whole=len(group) == len(ready.variants), because=because)
         yield step
         for placed in group:
             platform = placed.variant.platform
-            records[platform] = RecordStep(
-                id=stepnames.record_id(image.name, platform),
-                image=image.name,
-                needs=(step.id,),
-                solve=step.id,
-                platform=platform,
-                home=ready.home,
-                tag=names.record_tag(run, image.name, platform) if isinstance(ready.home, RegistryHome) else "",
-            )
-    yield from records.values()
-    parts = tuple(records[platform].id for platform in ready.platforms)
+            records.append(
+                RecordStep(
+                    id=stepnames.record_id(image.name, platform), image=image.name, needs=(step.id,), solve=step.id,
+                    platform=platform, home=ready.home, key=placed.key,
+                    replaces=ready.forced or bool(placed.key and not placed.key.manifest),
+                )
+            )  # fmt: skip
+    yield from records
+    parts = tuple(stepnames.record_id(image.name, platform) for platform in ready.platforms)
     yield AssembleStep(
         id=stepnames.assemble_id(image.name),
         image=image.name,
-        needs=parts,
+        needs=tuple(record.id for record in records),
         parts=parts,
         home=ready.home,
         annotations=image.annotations,
@@ -149,10 +172,26 @@ def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...
         image=image.name,
         needs=(stepnames.assemble_id(image.name),),
         index=stepnames.assemble_id(image.name),
+        parts=parts,
         platforms=ready.platforms,
         home=ready.home,
-        tag=names.final_tag(run, image.name) if isinstance(ready.home, RegistryHome) else _layout_name(ready),
+        tag="" if isinstance(ready.home, RegistryHome) else _layout_name(ready),
+        scope=ready.scope,
+        extra=ready.extra,
     )
+
+
+def known_results(images: tuple[ReadyImage, ...]) -> Iterator[Known]:
+    """What stands already of these images, as results of the steps that would have made it."""
+    for ready in images:
+        name = ready.image.name
+        if ready.digest:
+            yield Known(step=stepnames.assemble_id(name), digest=ready.digest)
+        for placed in ready.variants:
+            part = placed.remembered
+            if part:
+                step = stepnames.record_id(name, placed.variant.platform)
+                yield Known(step=step, digest=part.record, manifest=part.manifest, key=part.key)
 
 
 def _layout_name(ready: ReadyImage) -> str:
@@ -164,6 +203,7 @@ def _solve_step(
     ready: ReadyImage, group: tuple[PlacedVariant, ...], run: str, *, whole: bool, because: str
 ) -> SolveStep:
     image, first = ready.image, group[0]
+    backend, node = _node(first)
     platforms = tuple(placed.variant.platform for placed in group)
     step_id = stepnames.solve_id(image.name, platforms, whole=whole)
     data = {stepnames.assemble_id(parent) for parent in ready.data_parents}
@@ -175,8 +215,8 @@ def _solve_step(
         id=step_id,
         image=image.name,
         needs=tuple(sorted(data | single | order)),
-        backend=first.placement.backend,
-        node=first.placement.node,
+        backend=backend,
+        node=node,
         home=ready.home,
         because=because,
         solve=Solve(
@@ -212,12 +252,12 @@ def _output(home: Home, step: str, image: str, run: str) -> Output:
             assert_never(home)
 
 
-def _release_steps(images: tuple[ReadyImage, ...], run: str, *, replace_tags: bool) -> Iterator[Step]:
-    before_gate = [stepnames.verify_id(ready.image.name) for ready in images]
+def _release_steps(images: tuple[ReadyImage, ...], *, replace_tags: bool) -> Iterator[Step]:
+    before_gate = [stepnames.verify_id(ready.image.name) for ready in images if ready.digest is None]
     public = [ready for ready in images if ready.image.publish]
     parents = _published_parents(images)
     for ready in public:
-        for step in _copy_steps(ready, run):
+        for step in _copy_steps(ready):
             before_gate.append(step.id)
             yield step
     yield GateStep(id=stepnames.GATE, needs=tuple(before_gate))
@@ -238,22 +278,28 @@ def _published_parents(images: tuple[ReadyImage, ...]) -> dict[str, tuple[str, .
     return found
 
 
-def _copy_steps(ready: ReadyImage, run: str) -> Iterator[CopyStep]:
+def _copy_steps(ready: ReadyImage) -> Iterator[CopyStep]:
     image, home = ready.image, ready.home
     targets: dict[Repository, None] = {}
     for tag in ready.tags:
+        if _stands(tag, ready):
+            continue
         if tag.reference and isinstance(home, RegistryHome) and tag.reference.repository != home.repository:
             targets[tag.reference.repository] = None
     for target in targets:
         yield CopyStep(
             id=stepnames.copy_id(image.name, target),
             image=image.name,
-            needs=(stepnames.verify_id(image.name),),
+            needs=() if ready.digest else (stepnames.verify_id(image.name),),
             index=stepnames.assemble_id(image.name),
             home=home,
             target=target,
-            tag=names.final_tag(run, image.name),
         )
+
+
+def _stands(tag: PlannedTag, ready: ReadyImage) -> bool:
+    """Whether the tag points where it is to point, and says so of this version."""
+    return tag.stands(ready.digest, ready.image.version)
 
 
 def _promote_step(
@@ -266,9 +312,15 @@ def _promote_step(
         needs=(stepnames.MOVING_GATE if moving else stepnames.GATE, *map(name_of, parents[ready.image.name])),
         index=stepnames.assemble_id(ready.image.name),
         moves=tuple(
-            TagMove(reference=tag.reference, moving=moving, replace=replace, expected=tag.current)
+            TagMove(
+                reference=tag.reference,
+                moving=moving,
+                replace=replace,
+                expected=tag.current,
+                version=ready.image.version if moving else None,
+            )
             for tag in ready.tags
-            if tag.reference and tag.moving is moving
+            if tag.reference and tag.moving is moving and not _stands(tag, ready)
         ),
     )
 

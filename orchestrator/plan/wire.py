@@ -7,16 +7,17 @@ from typing import TypeAlias, assert_never
 
 from orchestrator.api.invocation import DigestOf, Word
 from orchestrator.api.solve import BuildArg, NamedContext, SourcePin
-from orchestrator.config.lock import Lock
 from orchestrator.diagnostics import Diagnostic, Place, Span
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference, parse_reference
 from orchestrator.plan.bases import SYNTAX_ARG, BaseKind, BaseUse, variant_bases
 from orchestrator.plan.edges import Uses
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.graph import Edge
-from orchestrator.plan.image import DeclaredContext, Image, LocalContext, RemoteContext, Variant
+from orchestrator.plan.image import DeclaredContext, Image, LocalContext, RemoteContext, Variant, build_id
+from orchestrator.plan.memory import NOTHING, Memory
 from orchestrator.plan.model import Home, LayoutHome, RegistryHome
 from orchestrator.plan.stepnames import assemble_id, record_id
 
@@ -33,27 +34,30 @@ class Wiring(Model):
 _Part: TypeAlias = NamedContext | SourcePin | BuildArg | Diagnostic
 
 
-class Wirer:
-    """Knows where every parent's result will be: in this plan, or (not selected) already in its repository.
+class Origins(Model):
+    """Where what builds take is: `homes` of the images of this plan, `published` of those that are not in it.
 
-    `unpublished` says what to do about those that are in neither.
+    `unpublished` says what to do about those that are in neither; `bases` are digests of external images, `memory` is
+    what stands already of this plan.
     """
 
-    def __init__(
-        self,
-        homes: Mapping[str, Home],
-        published: Mapping[str, Reference],
-        unpublished: Mapping[str, tuple[str, ...]],
-        *,
-        policies: frozenset[str],
-        lock: Lock | None,
-        host: Platform,
-    ) -> None:
-        self._homes = homes
-        self._published = published
-        self._unpublished = unpublished
+    homes: Mapping[str, Home]
+    published: Mapping[str, Reference]
+    unpublished: Mapping[str, tuple[str, ...]]
+    bases: Mapping[Reference, Digest] = {}
+    memory: Memory = NOTHING
+
+
+class Wirer:
+    """Knows where everything is that a build takes; `policies` are the images whose backend takes source policies."""
+
+    def __init__(self, origins: Origins, *, policies: frozenset[str], host: Platform) -> None:
+        self._homes = origins.homes
+        self._published = origins.published
+        self._unpublished = origins.unpublished
+        self._bases = origins.bases
+        self._memory = origins.memory
         self._policies = policies
-        self._lock = lock
         self._host = host
 
     def wire(self, image: Image, variant: Variant, edges: tuple[Edge, ...], uses: Uses | None) -> Wiring:
@@ -61,7 +65,7 @@ class Wirer:
         parts: list[_Part] = [
             self._parent(image, edge) for edge in edges if edge.kind.carries_data and variant.platform in edge.platforms
         ]
-        locked = tuple(self._locked(image, variant, edges, uses)) if self._lock else ()
+        locked = tuple(self._locked(image, variant, edges, uses)) if self._bases else ()
         parts += [part for _, part in locked]
         pinned = {use.key for use, _ in locked if use.kind is BaseKind.CONTEXT}
         for context in variant.contexts:
@@ -84,13 +88,13 @@ class Wirer:
     def _locked(
         self, image: Image, variant: Variant, edges: tuple[Edge, ...], uses: Uses | None
     ) -> Iterator[tuple[BaseUse, _Part]]:
-        """What `builds.lock` pins of what this variant takes from outside of the project."""
+        """What this variant takes from outside of the project, pinned to the digest that was looked up or locked."""
         names = {context.key: context.name for context in variant.contexts}
         for use in variant_bases(image, variant, edges, uses, self._host):
-            base = self._lock.bases.get(use.reference) if self._lock else None
-            if base is None:
+            digest = self._bases.get(use.reference)
+            if digest is None:
                 continue
-            pinned = use.reference.repository.at(base.digest)
+            pinned = use.reference.repository.at(digest)
             if use.kind is BaseKind.SYNTAX:
                 yield use, BuildArg(name=SYNTAX_ARG, value=str(pinned))
             elif use.stage is None:
@@ -125,19 +129,22 @@ class Wirer:
         if home is None:
             published = self._published.get(edge.parent)
             return f"docker-image://{published}" if published else None
-        if edge.platform:
-            digest = DigestOf(
-                step=record_id(edge.parent, edge.platform), label=f"{edge.parent}@{edge.platform}", part="manifest"
-            )
-        else:
-            digest = DigestOf(step=assemble_id(edge.parent), label=edge.parent)
         match home:
             case LayoutHome(path=path):
-                return (f"oci-layout://{path}@", digest)
+                return _word(f"oci-layout://{path}@", self._digest(edge))
             case RegistryHome(repository=repository):
-                return (f"docker-image://{repository}@", digest)
+                return _word(f"docker-image://{repository}@", self._digest(edge))
             case _:
                 assert_never(home)
+
+    def _digest(self, edge: Edge) -> Digest | DigestOf:
+        """The digest of a parent: what stands already, or what this run will make."""
+        if edge.platform:
+            build = build_id(edge.parent, edge.platform)
+            part = self._memory.parts.get(build)
+            step = record_id(edge.parent, edge.platform)
+            return part.manifest if part else DigestOf(step=step, label=build, part="manifest")
+        return self._memory.images.get(edge.parent) or DigestOf(step=assemble_id(edge.parent), label=edge.parent)
 
 
 def unpublished_hints(image: Image, states: Mapping[str, TagState]) -> tuple[str, ...]:
@@ -151,6 +158,10 @@ def unpublished_hints(image: Image, states: Mapping[str, TagState]) -> tuple[str
     if silent is not None:
         return (f"its tags could not be looked up: {silent.unknown}", *silent.hints, built)
     return (built, f"or publish `{image.name}` first") if names and image.publish else (built,)
+
+
+def _word(prefix: str, digest: Digest | DigestOf) -> Word:
+    return (prefix, digest) if isinstance(digest, DigestOf) else prefix + digest
 
 
 def _is_layout(value: Word) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import BinaryIO, Final, Protocol, TypeVar
 
 import msgspec
 
-from orchestrator.config.lock import LOCK_FILE, Lock, LockedBase, decode_lock
+from orchestrator.config.lock import LOCK_FILE, Lock, decode_lock
 from orchestrator.config.syntax import MAX_LENGTH, decode_bytes
-from orchestrator.diagnostics import Diagnostic
+from orchestrator.diagnostics import Diagnostic, Severity
 from orchestrator.errors import RegistryError
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest, parse_digest
@@ -20,8 +20,9 @@ from orchestrator.oci.manifest import Descriptor, Manifest, parse_config, parse_
 from orchestrator.oci.platform import Platform, parse_platform
 from orchestrator.oci.reference import Reference, Repository
 from orchestrator.oci.validate import CONFIG_TYPES, MAX_CONFIG_BYTES
-from orchestrator.plan.bases import choose_platform
+from orchestrator.plan.bases import Base, BaseFacts, choose_platform
 from orchestrator.registry.failure import TRANSIENT_STATUSES, RequestError
+from orchestrator.state.basefacts import read_base_facts, write_base_facts
 from orchestrator.state.beneath import Missing, open_folder, open_regular
 
 _THREADS: Final = 32
@@ -42,22 +43,6 @@ class BaseStore(Protocol):
         """A stream of a blob, held against its descriptor."""
 
 
-class BaseFacts(Model):
-    """What a reference stands for now; the digest is that of the bytes that came.
-
-    `triggers` are the `ONBUILD` instructions of the platforms that were asked about and have any.
-    """
-
-    digest: Digest
-    platforms: tuple[Platform, ...]
-    triggers: Mapping[Platform, tuple[str, ...]] = {}
-
-    @property
-    def locked(self) -> LockedBase:
-        """The entry of the lock."""
-        return LockedBase(digest=self.digest, platforms=self.platforms)
-
-
 class Unresolved(Model):
     """Why nobody can tell what a reference stands for; `of_registry` where it is so for all of its registry."""
 
@@ -66,6 +51,10 @@ class Unresolved(Model):
     of_registry: bool = False
 
 
+_NO_TAG: Final = Unresolved(
+    reason="there is no such tag in its registry",
+    hints=("look at the line that names it: the tag was removed, or never was",),
+)
 _Answer = TypeVar("_Answer")
 
 
@@ -107,6 +96,92 @@ def fetch_digests(
 ) -> Mapping[Reference, Digest | Unresolved | None]:
     """The digests behind tags, None where there is no such tag: one HEAD each, which registries do not count."""
     return _ask_each(references, lambda reference: repository_of(reference.repository).find(reference.locator))
+
+
+def resolve_bases(
+    bases: tuple[Base, ...], lock: Lock | None, *, root: Path, open_store: Callable[[Repository], BaseStore] | None
+) -> tuple[Mapping[Reference, BaseFacts], tuple[Diagnostic, ...]]:
+    """What external images stand for in this plan: what they are locked to, else what registries have now.
+
+    Args:
+        bases: the images; one with a digest stands for that.
+        lock: what wins over registries.
+        root: the project, which keeps what was found out.
+        open_store: opens a repository; None where nobody may be asked.
+
+    Returns:
+        What is known; and a warning for each reason why something is not that somebody was asked about.
+    """
+    digests = {base.reference: digest for base in bases if (digest := _decided(base.reference, lock))}
+    unresolved: dict[Reference, Unresolved] = {}
+    if open_store is not None:
+        for reference, answer in _ask_digests(bases, digests, open_store).items():
+            if isinstance(answer, Unresolved):
+                unresolved[reference] = answer
+            else:
+                digests[reference] = answer
+    known = read_base_facts(root)
+    wanted = {
+        base.reference: (base.reference.repository.at(digests[base.reference]), missing)
+        for base in bases
+        if base.reference in digests and (missing := _untold(base, known.get(digests[base.reference])))
+    }
+    if open_store is not None and wanted:
+        answers = fetch_bases(dict(wanted.values()), open_store)
+        for reference, (pinned, _) in wanted.items():
+            facts = answers[pinned]
+            if isinstance(facts, Unresolved):
+                unresolved[reference] = facts
+            else:
+                known[facts.digest] = _join(known.get(facts.digest), facts)
+        write_base_facts(root, known)
+    resolved = {reference: known.get(digest, BaseFacts(digest=digest)) for reference, digest in digests.items()}
+    return resolved, tuple(_unknown_bases(bases, unresolved))
+
+
+def _decided(reference: Reference, lock: Lock | None) -> Digest | None:
+    """The digest that nobody need be asked for."""
+    locked = lock.bases.get(reference) if lock else None
+    return reference.digest or (locked.digest if locked else None)
+
+
+def _ask_digests(
+    bases: Iterable[Base], decided: Collection[Reference], open_store: Callable[[Repository], BaseStore]
+) -> Mapping[Reference, Digest | Unresolved]:
+    asked = [base.reference for base in bases if base.reference not in decided]
+    answers = fetch_digests(asked, open_store) if asked else {}
+    return {reference: answer or _NO_TAG for reference, answer in answers.items()}
+
+
+def _untold(base: Base, known: BaseFacts | None) -> tuple[Platform, ...]:
+    """The platforms on which stages start from it and of which triggers are not known."""
+    return tuple(platform for platform in base.stood_on if known is None or platform not in known.triggers)
+
+
+def _join(before: BaseFacts | None, now: BaseFacts) -> BaseFacts:
+    if before is None:
+        return now
+    return msgspec.structs.replace(now, triggers={**before.triggers, **now.triggers})
+
+
+def _unknown_bases(bases: Iterable[Base], unresolved: Mapping[Reference, Unresolved]) -> Iterator[Diagnostic]:
+    """One warning for each reason, however many images it is about."""
+    reasons: dict[tuple[str, tuple[str, ...]], list[Base]] = {}
+    for base in bases:
+        if base.reference in unresolved:
+            answer = unresolved[base.reference]
+            reasons.setdefault((answer.reason, answer.hints), []).append(base)
+    for (reason, hints), several in reasons.items():
+        more = f" and {len(several) - 1} more" if len(several) > 1 else ""
+        use = several[0].uses[0]
+        yield Diagnostic(
+            code="base-unknown",
+            message=f"`{several[0].reference}`{more} could not be looked up, so what uses it is built: {reason}",
+            severity=Severity.WARNING,
+            place=use.place,
+            subject=use.image,
+            hints=hints,
+        )
 
 
 def _ask_each(
@@ -161,9 +236,7 @@ def _fetch(
     triggers: dict[Platform, tuple[str, ...]] = {}
     for platform in wanted[reference]:
         chosen = choose_platform(children, platform)
-        found = _triggers(store, children[chosen]) if chosen else ()
-        if found:
-            triggers[platform] = found
+        triggers[platform] = _triggers(store, children[chosen]) if chosen else ()
     return BaseFacts(digest=manifest.digest, platforms=tuple(sorted(children)), triggers=triggers)
 
 

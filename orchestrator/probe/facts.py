@@ -13,11 +13,12 @@ from orchestrator.api.backend import Node, Probe
 from orchestrator.api.invocation import Outcome
 from orchestrator.errors import OrchestratorError, RegistryError
 from orchestrator.oci.digest import Digest
-from orchestrator.oci.manifest import Manifest, parse_index
+from orchestrator.oci.manifest import Manifest
+from orchestrator.oci.note import read_note
 from orchestrator.oci.platform import Platform, normalise, parse_platform
 from orchestrator.oci.reference import Reference, Repository
-from orchestrator.plan.expand import VERSION_ANNOTATION
 from orchestrator.plan.facts import TagState
+from orchestrator.plan.names import note_tag
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.probe.git import read_git
 from orchestrator.probe.regular import read_regular
@@ -133,17 +134,12 @@ def _read_tag(reference: Reference, moving: bool, open_store: Callable[[Reposito
     try:
         store = open_store(reference.repository)
         digest = store.find(reference.tag)
-        version = _noted_version(store, digest) if digest and moving else None
+        version = _noted_version(store, reference.tag, digest) if digest and moving else None
     except RegistryError as error:
         return TagState(unknown=error.message, hints=error.hints)
     return TagState(digest=digest, version=version)
 
 
-def _noted_version(store: TagStore, digest: Digest) -> str | None:
-    manifest = store.fetch_manifest(digest)
-    if manifest is None or not manifest.is_index:
-        return None
-    try:
-        return parse_index(manifest.content).annotations.get(VERSION_ANNOTATION)
-    except ValueError:
-        return None
+def _noted_version(store: TagStore, tag: str, digest: Digest) -> str | None:
+    note = store.fetch_manifest(note_tag(tag))
+    return read_note(note, digest) if note else None

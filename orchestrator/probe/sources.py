@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.plan.facts import FolderState, SourceFacts
 from orchestrator.plan.grants import Grants
 from orchestrator.plan.sources import NeededSources
@@ -24,6 +25,7 @@ def read_sources(root: Path, needed: NeededSources, *, boundary: Path, grants: G
     base = str(root)
     states: dict[str, FolderState] = {}
     texts: dict[str, str | None] = {}
+    digests: dict[str, Digest] = {}
     outside: set[str] = set()
     for folder in needed.folders:
         path = os.path.normpath(os.path.join(base, folder))  # noqa: PTH118 (10,000 of them: a `Path` costs more)
@@ -34,7 +36,10 @@ def read_sources(root: Path, needed: NeededSources, *, boundary: Path, grants: G
         path = os.path.normpath(os.path.join(base, dockerfile))  # noqa: PTH118 (as above)
         leads_out = links.leave(path)
         may_read = grants.reads(dockerfile) and (not leads_out or grants.covers(dockerfile))
-        texts[dockerfile] = _read_text(path) if may_read else None
+        content = read_regular(path, MAX_DOCKERFILE + 1) if may_read else None
+        texts[dockerfile] = None if content is None else content.decode("utf-8", "replace")
+        if content is not None:
+            digests[dockerfile] = digest_bytes(content)
         if leads_out:
             outside.add(dockerfile)
     for other in needed.others:
@@ -46,7 +51,9 @@ def read_sources(root: Path, needed: NeededSources, *, boundary: Path, grants: G
         for remote in needed.remotes
         if os.path.lexists(os.path.join(base, remote))  # noqa: PTH118 (a `Path` would drop one of the slashes)
     )
-    return SourceFacts(folders=states, dockerfiles=texts, outside=frozenset(outside), shadowed=shadowed)
+    return SourceFacts(
+        folders=states, dockerfiles=texts, outside=frozenset(outside), shadowed=shadowed, digests=digests
+    )
 
 
 class _Links:
@@ -77,8 +84,3 @@ def _folder_state(path: str) -> FolderState:
     except (OSError, ValueError):
         return FolderState.MISSING
     return FolderState.FOLDER if stat.S_ISDIR(mode) else FolderState.OTHER
-
-
-def _read_text(path: str) -> str | None:
-    content = read_regular(path, MAX_DOCKERFILE + 1)
-    return None if content is None else content.decode("utf-8", "replace")

@@ -8,10 +8,13 @@ import msgspec
 
 from orchestrator.api.events import Event, RunFinished, RunStarted, StepFinished, StepState, TagPut
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
 from orchestrator.plan import stepnames
 from orchestrator.plan.model import Action, LayoutHome, Plan, PlannedImage, PlatformBuild, SolveStep, VerifyStep
 
 RESULT_FORMAT = "1.0"
+REUSED = "reused"
+"""The state of a platform build that stood already."""
 
 
 class BuildResult(Model):
@@ -98,6 +101,7 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
     }
     homes = {step.image: step.home for step in plan.steps if isinstance(step, VerifyStep)}
     solved = {step.image for step in plan.steps if isinstance(step, SolveStep)}
+    stands = {known.step: known.manifest for known in plan.known}
     by_image: dict[str, list[PlatformBuild]] = {}
     for build in plan.builds:
         by_image.setdefault(build.image, []).append(build)
@@ -107,7 +111,9 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
         shown = f"oci:{home.path}" if isinstance(home, LayoutHome) else str(home.repository) if home else ""
         # a plan that verifies what it does not solve is the last part of another run
         otherwise = "staged" if home and image.name not in solved else "not built"
-        builds = tuple(_build(build, ended, solves, otherwise) for build in by_image.get(image.name, ()))
+        if image.digest and plan.destination.uses_registry:
+            shown = str(image.repository)
+        builds = tuple(_build(build, ended, solves, otherwise, stands) for build in by_image.get(image.name, ()))
         images.append(_image(image, builds, ended, put, shown))
     return RunResult(
         format_version=RESULT_FORMAT,
@@ -178,16 +184,23 @@ def continue_result(earlier: RunResult, later: RunResult) -> RunResult:
 
 
 def _build(
-    build: PlatformBuild, ended: Mapping[str, StepFinished], solves: Mapping[str, str], otherwise: str
+    build: PlatformBuild,
+    ended: Mapping[str, StepFinished],
+    solves: Mapping[str, str],
+    otherwise: str,
+    stands: Mapping[str, Digest | None],
 ) -> BuildResult:
-    record = ended.get(stepnames.record_id(build.image, build.platform))
+    step = stepnames.record_id(build.image, build.platform)
+    record = ended.get(step)
     solve = ended.get(solves.get(build.id, ""))
+    digest = record.digest if record and record.state is StepState.DONE else stands.get(step)
+    ran = solve is not None and solve.state not in {StepState.SKIPPED, StepState.FOUND}
     return BuildResult(
         id=build.id,
         platform=str(build.platform),
         state=_state(build, record, solve, otherwise),
-        seconds=round(solve.seconds, 3) if solve and solve.state is not StepState.SKIPPED else None,
-        digest=record.digest if record and record.state is StepState.DONE else None,
+        seconds=round(solve.seconds, 3) if solve and ran else None,
+        digest=digest,
         node=build.placement.node if build.placement else None,
         mode=build.placement.mode.value if build.placement else None,
     )
@@ -197,7 +210,11 @@ def _state(build: PlatformBuild, record: StepFinished | None, solve: StepFinishe
     if build.action is Action.BLOCKED:
         return "blocked"
     if record is not None and record.state is not StepState.SKIPPED:
+        if record.state is StepState.DONE and solve is not None and solve.state is StepState.FOUND:
+            return REUSED
         return "built" if record.state is StepState.DONE else record.state.value
+    if build.action is Action.REUSE:
+        return REUSED
     if solve is None:
         return otherwise
     return solve.state.value if solve.state is not StepState.DONE else "built"
@@ -211,25 +228,25 @@ def _image(
     home: str,
 ) -> ImageResult:
     verified = ended.get(stepnames.verify_id(image.name))
-    done = verified is not None and verified.state is StepState.DONE
+    done = image.digest is not None or (verified is not None and verified.state is StepState.DONE)
     tags = tuple(
         TagResult(
             ref=str(tag.reference),
             moving=tag.moving,
-            put=str(tag.reference) in put,
+            put=str(tag.reference) in put or tag.stands(image.digest, image.version),
             previous=put[str(tag.reference)].previous if str(tag.reference) in put else tag.current,
         )
         for tag in image.tags
         if tag.reference
     )
     released = done and bool(tags) and all(tag.put for tag in tags)
-    others = [build.state for build in builds if build.state != "built"]
+    others = [build.state for build in builds if build.state not in {"built", REUSED}]
     unfinished = "failed" if "failed" in others else next(iter(others), "failed")
     state = "released" if released else "verified" if done else unfinished
     return ImageResult(
         name=image.name,
         state=state,
-        digest=verified.digest if verified and done else None,
+        digest=image.digest or (verified.digest if verified and done else None),
         home=home,
         platforms=builds,
         tags=tags,

@@ -20,7 +20,12 @@ from orchestrator.ui.text import duration, printable
 
 _QUIET_STEPS = ("gate", "record", "assemble")
 _TAGGING_STEPS = ("promote", "promote-moving")
-_SHOWN = {StepState.DONE: "done", StepState.FAILED: "FAILED", StepState.CANCELLED: "cancelled"}
+_SHOWN = {
+    StepState.DONE: "done",
+    StepState.FOUND: "stands already",
+    StepState.FAILED: "FAILED",
+    StepState.CANCELLED: "cancelled",
+}
 
 
 class PlainProgress:

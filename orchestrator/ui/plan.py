@@ -26,7 +26,7 @@ _COMMANDS = {
     Destination.LAYOUT: "orchestrate build",
     Destination.LOAD: "orchestrate build --load",
 }
-_MARKS = {Action.BUILD: "+", Action.BLOCKED: "!"}
+_MARKS = {Action.BUILD: "+", Action.GRAFT: "~", Action.RETAG: ">", Action.REUSE: "=", Action.BLOCKED: "!"}
 
 
 class Heading(Model):
@@ -111,7 +111,7 @@ def _image_lines(
 
 def _place(build: PlatformBuild) -> str:
     if build.placement is None:
-        return f"{build.platform} blocked"
+        return f"{build.platform} {'stands' if build.action is Action.REUSE else 'blocked'}"
     mode = ", emulated" if build.placement.mode is Mode.EMULATED else ""
     guess = "?" if build.placement.provisional else ""
     return f"{build.platform} on {build.placement.node}{guess}{mode}"
@@ -133,6 +133,8 @@ def _tags(image: PlannedImage) -> str:
 def _tag(image: PlannedImage, tag: PlannedTag) -> str:
     home = tag.reference and image.repository == tag.reference.repository
     name = tag.name if home or tag.reference is None else str(tag.reference)
+    if tag.current and tag.current == image.digest:
+        return f"{name} (stands)"
     return f"{name} (now {short(tag.current)})" if tag.current else name
 
 
@@ -140,6 +142,8 @@ def _public_line(plan: Plan, summary: SummaryDocument) -> str:
     match plan.destination:
         case Destination.PUSH if summary.errors:
             return "public: nothing while there are errors"
+        case Destination.PUSH if all(image.action is Action.REUSE for image in plan.images):
+            return "public: nothing; everything stands as it is declared"
         case Destination.PUSH:
             return f"public: push under private names, {_released(plan)}"
         case Destination.STAGE:
@@ -152,10 +156,11 @@ def _public_line(plan: Plan, summary: SummaryDocument) -> str:
 
 def _released(plan: Plan) -> str:
     """What follows the private push; an image may have no tags, and one that is not published puts none."""
-    verified = f"verify {count(len(plan.images), 'image')}"
+    new = sum(image.action in {Action.BUILD, Action.GRAFT} for image in plan.images)
+    verified = f"verify {count(new, 'image')}"
     copies = sum(1 for step in plan.steps if step.__struct_config__.tag == "copy")
     copied = f", copy to {count(copies, 'other place')}" if copies else ""
-    tagged = sum(1 for image in plan.images if image.publish and image.tags)
+    tagged = sum(1 for image in plan.images if image.publish and image.tags and image.action is not Action.REUSE)
     if not tagged:
         return f"{verified}{copied}; there is no tag to put"
     return f"{verified}{copied}, then tag {count(tagged, 'image')}; no tag moves if anything fails"
@@ -169,9 +174,12 @@ def _summary_line(plan: Plan, summary: SummaryDocument) -> str:
         images = count(summary.images, "image") + (f", {blocked} blocked" if blocked else "")
         head = f"stopped by {count(summary.errors, 'error')}; {images}"
     else:
-        head = f"{actions[Action.BUILD]} to build, {blocked} blocked"
+        others = ((Action.GRAFT, "to graft"), (Action.RETAG, "to retag"), (Action.REUSE, "unchanged"))
+        more = "".join(f", {actions[action]} {words}" for action, words in others if actions[action])
+        head = f"{actions[Action.BUILD]} to build{more}, {blocked} blocked"
     emulated = f" ({summary.emulated} emulated)" if summary.emulated else ""
-    parts = [head, f"{count(summary.builds, 'platform build')}{emulated}"]
+    builds = summary.builds if summary.errors else summary.build
+    parts = [head, f"{count(builds, 'platform build')}{emulated}"]
     if plan.destination is Destination.PUSH:
         parts.append(f"{count(summary.tags, 'tag')} ({summary.moving_tags} moving)")
     if summary.warnings:

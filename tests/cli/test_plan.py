@@ -241,7 +241,8 @@ def test_what_was_granted_and_which_state_is_read_is_said(program: Program) -> N
     write_project(program.folder, text, SMALL_FILES)
     out = program("plan", "--offline", "--allow=network.host", "--allow=read=/data").out
     assert "granted: network.host, read=/data" in out
-    assert "state: reads main in r.example/state" in out
+    assert "state: reads main" in out
+    assert "state: r.example/state (declared; this version remembers in the repository of each image)" in out
 
 
 @pytest.mark.parametrize("backend", ["bake", "native"])

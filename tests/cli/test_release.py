@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -42,7 +43,10 @@ def project(
 def public(registry: FakeRegistry) -> dict[str, set[str]]:
     """The public tags of both images."""
     found = {name: set(registry.tags(f"acme/{name}")) for name in ("base", "app")}
-    return {name: {tag for tag in tags if not tag.startswith(("run-", "in-", "ok-"))} for name, tags in found.items()}
+    return {
+        name: {tag for tag in tags if not re.match(r"run-|(?:in|ok|im|at|mv)-[0-9a-f]{64}\Z", tag)}
+        for name, tags in found.items()
+    }
 
 
 ALL = {"base": {"1.0", "latest"}, "app": {"1.0", "latest"}}
@@ -108,13 +112,22 @@ def test_a_promotion_of_something_else_is_refused(project: Program, registry: Fa
 
 
 def test_a_second_release_of_the_same_version_is_refused(project: Program, registry: FakeRegistry) -> None:
-    """Both digests are what the plan knows; only moving tags may move."""
+    """Of other content: both digests are what the plan knows; only moving tags may move."""
     assert 0 == project("build", "--push").code
     before = registry.tags("acme/base")["1.0"]
-    ran = project("build", "--push")
+    ran = project("build", "--push", "--force")
     assert (3, before) == (ran.code, registry.tags("acme/base")["1.0"])
     assert "error[tag-exists]" in ran.err
-    assert 0 == project("build", "--push", "--replace-tags").code
+    assert 0 == project("build", "--push", "--force", "--replace-tags").code
+
+
+def test_what_is_released_already_needs_nothing(project: Program, registry: FakeRegistry) -> None:
+    """The second command puts nothing, and says so."""
+    assert 0 == project("build", "--push").code
+    written = len([request for request in registry.requests if request.method in {"PUT", "POST"}])
+    ran = project("build", "--push")
+    assert (0, written) == (ran.code, len([one for one in registry.requests if one.method in {"PUT", "POST"}]))
+    assert "2 of 2 images verified; 4 of 4 tags put" in ran.out
 
 
 def test_a_failure_leaves_no_tag(project: Program, registry: FakeRegistry) -> None:
@@ -188,10 +201,18 @@ def test_a_release_that_was_cut_off_is_finished(project: Program, registry: Fake
     ran = project("build", "--push")
     assert (5, {"base": {"1.0", "latest"}, "app": {"1.0"}}) == (ran.code, public(registry))
     assert "these tags were put before it failed" in ran.err
-    again = project("build", "--push")
+    again = project("build", "--push", "--force")
     assert (3, True) == (again.code, "`orchestrate promote` finishes a release that was cut off" in again.err)
     assert 0 == project("promote").code
     assert ALL == public(registry)
+
+
+def test_a_release_that_was_cut_off_is_finished_by_the_same_command(project: Program, registry: FakeRegistry) -> None:
+    """It takes over what was verified, and puts the tags that are missing."""
+    registry.fail("PUT", r".*/app/manifests/latest", AnswerWith(status=403), times=1)
+    assert 5 == project("build", "--push").code
+    ran = project("build", "--push")
+    assert (0, ALL, False) == (ran.code, public(registry), "solve:" in ran.err)
 
 
 def test_a_release_with_a_result_of_its_own_is_finished_with_it(project: Program, registry: FakeRegistry) -> None:

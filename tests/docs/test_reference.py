@@ -17,6 +17,8 @@ from orchestrator import errors
 from orchestrator.cli.plan import _CHANGES
 from orchestrator.plan import compile as compiling
 from orchestrator.plan import document
+from orchestrator.plan import reasons as comparing
+from orchestrator.probe import history
 from orchestrator.state.summary import ImageResult, RunResult, StepFailure
 from orchestrator.tags.filters import FILTERS, TESTS
 from orchestrator.tags.record import Record
@@ -117,7 +119,8 @@ def test_keys_of_plan_are_documented(section: str, table: type[msgspec.Struct]) 
 
 def test_reasons_are_documented() -> None:
     """The list of codes that a platform build can have is the one in the code."""
-    given = set(re.findall(r'Reason\(code="([a-z-]+)"', inspect.getsource(compiling)))
+    sources = "".join(map(inspect.getsource, (compiling, comparing, history)))
+    given = set(re.findall(r'Reason\(code="([a-z_]+)"', sources))
 
     assert sorted(given) == sorted(first_cells("plan.md", "Reasons"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from msgspec import json as typed
 
 from tests.lab import Lab
 
-_PRIVATE = ("run-", "in-", "ok-")
+_PRIVATE = re.compile(r"run-|(?:in|ok|im|at|mv)-[0-9a-f]{64}\Z")
 
 
 class Machine(Struct):
@@ -80,7 +81,7 @@ class Registries:
 
     def public(self, repository: str) -> list[str]:
         """The tags that people see: all but the private names of runs."""
-        return [tag for tag in self.tags(repository) if not tag.startswith(_PRIVATE)]
+        return [tag for tag in self.tags(repository) if not _PRIVATE.match(tag)]
 
     def digest(self, reference: str, platform: str = "") -> str:
         """The digest behind a reference, as crane sees it."""

@@ -124,8 +124,10 @@ def test_secrets_are_seen_nowhere(
     )
     texts = {
         "output": pushed.output,
-        "plan": workspace.run("plan", "--format=json").output + workspace.run("plan", "-v").output,
-        "files": "".join(path.read_text() for path in (workspace.root / ".orchestrate").rglob("*") if path.is_file()),
+        "plan": workspace.run("plan", "--format=json").output + workspace.run("plan", "-v", "--force").output,
+        "files": "".join(
+            path.read_text(errors="replace") for path in (workspace.root / ".orchestrate").rglob("*") if path.is_file()
+        ),
         "attestations": told,
         "argv": json.dumps([call.argv for call in recorder.calls()]),
     }

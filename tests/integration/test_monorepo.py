@@ -137,9 +137,9 @@ def test_verify_finds_the_images_right(monorepo: Workspace) -> None:
 
 @pytest.mark.usefixtures("pushed")
 def test_the_same_version_is_not_published_twice(monorepo: Workspace, registries: Registries) -> None:
-    """A second `build --push` stops before anything is built, and names the tag and the digest that it has."""
+    """Of other content it stops before anything is built, and names the tag and the digest that it has."""
     before = registries.digest(f"{monorepo.registry}/api:1.2.3")
-    again = monorepo.run("build", "--push", "--result=again.json")
+    again = monorepo.run("build", "--push", "--force", "--result=again.json")
 
     assert 3 == again.exit_code
     assert "tag-exists" in again.stderr

@@ -197,8 +197,8 @@ def test_a_result_that_staged_nothing_is_refused(workspace: Workspace) -> None:
 
 def test_what_was_staged_is_verified_again(staged: Workspace, registries: Registries, base: str) -> None:
     """A result whose digest is that of another image is found out by its content: exit 6, no tag."""
-    registries.move(f"{base.partition('@')[0]}", f"{staged.registry}/api:ok-smuggled")
-    other = registries.digest(f"{staged.registry}/api:ok-smuggled", "linux/arm64")
+    registries.move(f"{base.partition('@')[0]}", f"{staged.registry}/api:run-smuggled")
+    other = registries.digest(f"{staged.registry}/api:run-smuggled", "linux/arm64")
     path = staged.root / ".orchestrate/result.json"
     path.write_text(path.read_text().replace(staged.digest("api"), other))
     refused = staged.run("promote")

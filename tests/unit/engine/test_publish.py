@@ -54,7 +54,7 @@ def puts(registry: FakeRegistry) -> list[tuple[str, str]]:
 
 def tags(registry: FakeRegistry) -> list[str]:
     """The public ones among them."""
-    private = re.compile(r"sha256:|run-|in-|ok-")
+    private = re.compile(r"sha256:|run-|in-|ok-|at-|mv-")
     return [f"{image}:{locator}" for image, locator in puts(registry) if not private.match(locator)]
 
 
@@ -69,10 +69,10 @@ def test_tags_are_put_parents_first_and_moving_ones_last(registry: FakeRegistry,
 
 
 def test_every_platform_has_a_private_name_before_any_tag(registry: FakeRegistry, tmp_path: Path) -> None:
-    """`in-` for each platform, `ok-` for the verified index."""
+    """`in-` for each platform, `ok-` and `at-` for the verified index."""
     publish(registry, tmp_path)
     names = [locator[:3] for image, locator in puts(registry) if image == "app" and not locator.startswith("sha256")]
-    assert ["in-", "in-", "ok-", "1.0", "lat"] == names
+    assert ["in-", "in-", "ok-", "at-", "1.0", "lat"] == names
 
 
 def test_staging_puts_no_tag(registry: FakeRegistry, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def actions(folder: Path, stores: RealStores, **results: StepResult) -> Actions:
     known = Results()
     for step, result in results.items():
         known.put(step, result)
-    return Actions(root=folder, stores=stores, results=known)
+    return Actions(root=folder, stores=stores, results=known, listings={})
 
 
 def test_a_part_that_is_gone_is_told(tmp_path: Path, stores: RealStores) -> None:
@@ -53,7 +53,7 @@ def test_an_index_that_lacks_a_platform_is_not_verified(tmp_path: Path, stores: 
     store = stores.layout(tmp_path / "out")
     index = put_sample(store, make_sample("linux/amd64"))
     step = VerifyStep(
-        id="verify:x", image="x", needs=(), index="assemble", platforms=(AMD64, ARM64), home=HOME, tag="1.0"
+        id="verify:x", image="x", needs=(), index="assemble", parts=(), platforms=(AMD64, ARM64), home=HOME, tag="1.0"
     )  # fmt: skip
     with pytest.raises(VerificationError, match="is not what was declared") as caught:
         actions(tmp_path, stores, assemble=StepResult(digest=index.digest)).verify(step)
@@ -70,7 +70,7 @@ def test_a_config_without_end_is_not_read(tmp_path: Path, stores: RealStores) ->
     layout = stores.layout(tmp_path / "solved")
     layout.put_manifest(digest_bytes(content), Manifest(media_type=OCI_MANIFEST, content=content))
     solve = StepResult(digest=digest_bytes(content), path=str(tmp_path / "solved"))
-    step = RecordStep(id="record:x", image="x", needs=(), solve="solve", platform=AMD64, home=HOME, tag="")
+    step = RecordStep(id="record:x", image="x", needs=(), solve="solve", platform=AMD64, home=HOME)
     with pytest.raises(VerificationError, match="image config of 67108864 bytes"):
         actions(tmp_path, stores, solve=solve).record(step)
 

@@ -19,7 +19,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.model import Model
 from orchestrator.oci.digest import digest_bytes
 from orchestrator.oci.platform import Platform, parse_platform
-from orchestrator.plan.compile import Declared, Scope, compile_plan
+from orchestrator.plan.compile import Declared, Scope, compile_plan, place_selected
 from orchestrator.plan.edges import DockerfileReader, find_edges
 from orchestrator.plan.expand import Expansion, Given, expand
 from orchestrator.plan.facts import RunFacts, TagState
@@ -196,7 +196,8 @@ def compile_wired(wired: Wired, project: Project, asked: Asked) -> Plan:
         backend_by_name=asked.by_name,
     )
     facts = RunFacts(nodes={asked.backend.name: asked.nodes}, host=asked.host, tags=asked.tags)
-    return compile_plan(declared, scope, facts, {asked.backend.name: asked.backend}, wired.reader(asked.host))
+    placed = place_selected(declared, scope, facts, {asked.backend.name: asked.backend})
+    return compile_plan(declared, scope, facts, placed, wired.reader(asked.host))
 
 
 def build_of(plan: Plan, name: str) -> PlatformBuild:

@@ -73,10 +73,11 @@ def test_a_registry_that_does_not_answer_is_one_warning_in_a_plan() -> None:
 def test_what_was_staged_may_stand_there_already() -> None:
     """A promotion that was cut off is finished: the tags that stand are no conflict, others are."""
     rules = ReleaseRules(released={"x": DIGEST})
-    assert () == judge({FIXED: TagState(digest=DIGEST), MOVING: TagState(digest=DIGEST, version="9.0.0")}, rules)[1]
+    assert () == judge({FIXED: TagState(digest=DIGEST), MOVING: TagState(digest=DIGEST, version="0.1.0")}, rules)[1]
+    assert ["downgrade"] == codes(judge({MOVING: TagState(digest=DIGEST, version="9.0.0")}, rules)[1])
     other = digest_bytes(b"another")
     (finding,) = judge({FIXED: TagState(digest=other)}, rules)[1]
-    assert f"what was staged is `{DIGEST}`" in finding.message
+    assert f"this release is `{DIGEST}`" in finding.message
     assert not any("promote" in hint for hint in finding.hints)
 
 

@@ -14,7 +14,8 @@ from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.manifest import OCI_INDEX, Descriptor, Manifest
 from orchestrator.oci.platform import Platform, parse_platform
 from orchestrator.oci.reference import Reference, parse_reference
-from orchestrator.probe.bases import BaseFacts, Unresolved, fetch_bases, fetch_digests, read_lock
+from orchestrator.plan.bases import BaseFacts
+from orchestrator.probe.bases import Unresolved, fetch_bases, fetch_digests, read_lock
 from orchestrator.registry import open_stores
 from orchestrator.registry.patience import Patience
 from orchestrator.registry.stores import RegistryStores
@@ -122,7 +123,7 @@ def test_triggers_are_read_where_they_are_asked_for(registry: FakeRegistry, stor
     v9, s390x = parse_platform("linux/arm64/v9"), parse_platform("linux/s390x")
     facts = fetch(registry, stores, AMD64, v9, s390x)
     assert isinstance(facts, BaseFacts)
-    assert {v9: ("COPY . /src",)} == facts.triggers
+    assert {AMD64: (), v9: ("COPY . /src",), s390x: ()} == facts.triggers
 
 
 def test_triggers_of_a_lone_manifest(registry: FakeRegistry, stores: RegistryStores) -> None:

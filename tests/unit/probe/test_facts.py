@@ -9,9 +9,10 @@ import msgspec
 
 from orchestrator.api import Capabilities, Node, Outcome, Probe
 from orchestrator.oci.manifest import OCI_INDEX, ImageIndex, Manifest
+from orchestrator.oci.note import render_note
 from orchestrator.oci.reference import Reference, parse_reference
-from orchestrator.plan.expand import VERSION_ANNOTATION
 from orchestrator.plan.facts import TagState
+from orchestrator.plan.names import note_tag
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.probe.facts import read_nodes, read_tags, read_version_facts
 from orchestrator.registry import open_stores
@@ -24,10 +25,9 @@ from orchestrator_qemu.backend import QemuBackend
 HASTY = Patience(attempts=1, connect_timeout=2.0, read_timeout=2.0)
 
 
-def index(version: str | None = None) -> Manifest:
-    """An index that notes a version."""
-    annotations = {VERSION_ANNOTATION: version} if version else {}
-    content = msgspec.json.encode(ImageIndex(schema_version=2, manifests=(), annotations=annotations))
+def index(name: str) -> Manifest:
+    """An index like no other."""
+    content = msgspec.json.encode(ImageIndex(schema_version=2, manifests=(), annotations={"name": name}))
     return Manifest(media_type=OCI_INDEX, content=content)
 
 
@@ -37,17 +37,21 @@ def tag(registry: FakeRegistry, name: str) -> Reference:
 
 
 def test_tags_are_found_with_the_version_noted_in_moving_ones() -> None:
-    """A fixed tag costs a HEAD; of a moving one the index is read as well."""
+    """A fixed tag costs a HEAD; of a moving one its note is read as well, and counts for the index that it names."""
     with FakeRegistry() as registry, open_stores({}, patience=HASTY) as stores:
         fixed = registry.put_manifest("acme/api", "1.0.0", index("1.0.0"))
         latest = registry.put_manifest("acme/api", "latest", index("1.2.3"))
+        edge = registry.put_manifest("acme/api", "edge", index("edge"))
+        registry.put_manifest("acme/api", note_tag("latest"), render_note(latest, "1.2.3"))
+        registry.put_manifest("acme/api", note_tag("edge"), render_note(latest, "1.2.3"))
         wanted = {tag(registry, "1.0.0"): False, tag(registry, "latest"): True, tag(registry, "none"): False}
-        states = read_tags(wanted, stores.repository)
+        states = read_tags({**wanted, tag(registry, "edge"): True}, stores.repository)
     assert [
         TagState(digest=fixed),
         TagState(digest=latest, version="1.2.3"),
         TagState(),
     ] == [states[str(reference)] for reference in wanted]
+    assert TagState(digest=edge) == states[str(tag(registry, "edge"))]
 
 
 def test_a_registry_that_is_down_is_asked_about_one_tag() -> None:

@@ -1,0 +1,64 @@
+"""Keeps input manifests beside what was made from them, so that another machine can say what has changed since."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import closing
+from io import BytesIO
+from threading import Lock
+from typing import Final
+
+import msgspec
+
+from orchestrator.engine.ports import ImageStore
+from orchestrator.oci.digest import Digest, digest_bytes
+from orchestrator.oci.manifest import OCI_MANIFEST, Descriptor, ImageManifest, Manifest
+from orchestrator.plan import names
+from orchestrator.plan.context import Listing
+from orchestrator.plan.model import RecordKey
+
+INPUT_TYPE: Final = "application/vnd.orchestrate.input.v1+json"
+"""The media type of an input manifest, the config of an artifact whose layers are listings of contexts."""
+
+LISTING_TYPE: Final = "application/vnd.orchestrate.listing.v1"
+"""The media type of a listing of a context."""
+
+
+class InputKeeper:
+    """Puts input manifests; one at a time into each store, as registries lose blobs that two upload at once.
+
+    Args:
+        listings: the listings of contexts that manifests name, by digest.
+    """
+
+    def __init__(self, listings: Mapping[Digest, Listing]) -> None:
+        self._listings = listings
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
+
+    def keep(self, home: ImageStore, key: RecordKey) -> None:
+        """Put the input manifest and its listings under a name that follows from its digest, unless they are there.
+
+        Raises:
+            RegistryError: the store refuses or fails.
+        """
+        if not key.manifest:
+            return
+        with self._locks[home.name]:
+            tag = names.inputs_tag(key.inputs)
+            if home.find(tag) is None:
+                home.put_manifest(tag, self._put_parts(home, key))
+
+    def _put_parts(self, home: ImageStore, key: RecordKey) -> Manifest:
+        config = _put(home, key.manifest.encode(), INPUT_TYPE)
+        layers = tuple(_put(home, self._listings[digest].text, LISTING_TYPE) for digest in key.listings)
+        artifact = ImageManifest(schema_version=2, config=config, artifact_type=INPUT_TYPE, layers=layers)
+        # as in an index, what equals a default is to be found by readers
+        fields = {**msgspec.to_builtins(artifact, str_keys=True), "mediaType": OCI_MANIFEST, "layers": list(layers)}
+        return Manifest(media_type=OCI_MANIFEST, content=msgspec.json.encode(fields, order="sorted"))
+
+
+def _put(home: ImageStore, content: bytes, media_type: str) -> Descriptor:
+    descriptor = Descriptor(media_type=media_type, digest=digest_bytes(content), size=len(content))
+    home.put_blob(descriptor, lambda: closing(BytesIO(content)))
+    return descriptor

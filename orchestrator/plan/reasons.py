@@ -1,0 +1,95 @@
+"""Why a platform build is built: two input manifests held against each other; reasons are from a closed list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from orchestrator.plan.inputs import UNKNOWN, Entries, InputManifest
+from orchestrator.plan.model import Reason
+
+_SHOWN: Final = 3
+"""How many names a message holds before it counts the rest; `items` holds them all."""
+
+
+def compare(old: InputManifest, new: InputManifest, paths: Mapping[str, tuple[str, ...]]) -> tuple[Reason, ...]:
+    """What decides another result now than then; empty where nothing does.
+
+    Args:
+        old: what the last build was made from.
+        new: what this one would be made from.
+        paths: the files that differ, by the name of their context; a context that is missing here is one of which
+            the earlier listing is not known any more.
+    """
+    return tuple(_reasons(old, new, paths))
+
+
+def _reasons(old: InputManifest, new: InputManifest, paths: Mapping[str, tuple[str, ...]]) -> Iterator[Reason]:
+    contexts = _changed(old.contexts, new.contexts)
+    if contexts:
+        yield _files(contexts, paths)
+    if old.dockerfile != new.dockerfile:
+        yield Reason(code="dockerfile_changed", message="its Dockerfile changed")
+    arguments = _changed(old.args, new.args)
+    if arguments:
+        yield Reason(code="args_changed", message=f"args changed: {_list(arguments)}", items=arguments)
+    before, now = dict(old.images), dict(new.images)
+    for name in _changed(old.images, new.images):
+        if name in before and name in now:
+            message = f"`{name}` moved from {_short(before[name])} to {_short(now[name])}"
+            yield Reason(code="base_moved", message=message, items=(before[name], now[name]))
+    parents = _changed(old.parents, new.parents)
+    if parents:
+        yield Reason(code="upstream_changed", message=f"{_list(parents)} changed", items=parents)
+    config = tuple(_config(old, new))
+    if config:
+        yield Reason(code="config_changed", message=f"changed: {_list(config)}", items=config)
+
+
+def _config(old: InputManifest, new: InputManifest) -> Iterator[str]:
+    """What else is declared otherwise, as the attributes of `builds.toml` are called."""
+    if old.target != new.target:
+        yield "target"
+    yield from (f"label {name}" for name in _changed(old.labels, new.labels))
+    yield from (name for name in _changed(old.options, new.options))
+    if old.secrets != new.secrets:
+        yield "secrets"
+    if old.ssh != new.ssh:
+        yield "ssh"
+    if old.build_platform != new.build_platform:
+        yield "the platform that builds"
+    before, now = dict(old.images), dict(new.images)
+    yield from (f"image {name}" for name in _changed(old.images, new.images) if not (name in before and name in now))
+    if old.format != new.format:
+        yield "the format of input manifests"
+
+
+def _files(contexts: tuple[str, ...], paths: Mapping[str, tuple[str, ...]]) -> Reason:
+    known = tuple(path for context in contexts for path in _within(context, paths.get(context, ())))
+    if known:
+        return Reason(code="files_changed", message=f"files changed: {_list(known)}", items=known)
+    where = _list(tuple(context or "the context" for context in contexts))
+    return Reason(code="files_changed", message=f"files of {where} changed; which ones is not known here")
+
+
+def _within(context: str, paths: tuple[str, ...]) -> Iterator[str]:
+    return (f"{context}:{path}" if context else path for path in paths)
+
+
+def _changed(old: Entries, new: Entries) -> tuple[str, ...]:
+    """Names that only one of both has, or that have another value; unknown values changed nothing."""
+    before, now = dict(old), dict(new)
+    return tuple(
+        name
+        for name in sorted({**before, **now})
+        if before.get(name) != now.get(name) and UNKNOWN not in (before.get(name), now.get(name))
+    )
+
+
+def _list(names: tuple[str, ...]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
