@@ -37,8 +37,9 @@ def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, *
     Alone it builds into OCI layouts under .orchestrate/oci, and nothing leaves this machine.
     """
     from orchestrator.cli.execute import execute
-    from orchestrator.cli.prepare import Preparation, destination_of
+    from orchestrator.cli.prepare import Preparation
     from orchestrator.cli.runnable import check_runnable
+    from orchestrator.cli.scope import destination_of
     from orchestrator.plan.model import Destination
     from orchestrator.ui.text import print_note
 

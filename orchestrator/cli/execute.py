@@ -73,7 +73,7 @@ def execute(
     root = prepared.loaded.root
     with open_result(root, result_file) as file, open_run(root) as folder:
         ran = _run(prepared, folder, jobs=jobs, verbose=verbose, earlier=earlier)
-        result = summarise_run(prepared.plan, ran.events, now=prepared.now.isoformat())
+        result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:
             result = continue_result(earlier, result)
         try:

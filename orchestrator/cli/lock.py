@@ -40,14 +40,13 @@ def command(*, globs: tuple[str, ...], update: bool, check: bool, style: str, **
     from orchestrator.cli.prepare import Preparation
     from orchestrator.config.lock import Lock
     from orchestrator.plan.bases import find_bases
-    from orchestrator.probe.facts import host
     from orchestrator.ui.text import print_note
 
     _check_usage(globs, update=update, check=check)
     options = make_project_options(values)
     preparation = Preparation(options, os.environ)
     loaded = preparation.load()
-    bases = find_bases(loaded.declared.images, loaded.declared.edges, preparation.reader, host())
+    bases = find_bases(loaded.declared.images, loaded.declared.edges, loaded.reader, loaded.host)
     work = _Work(loaded.root, bases, loaded.declared.lock or Lock(), offline=options.offline)
     if check:
         rows = _check(work)

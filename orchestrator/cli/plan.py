@@ -23,7 +23,8 @@ def command(*, verbose: bool, style: str, detailed_exitcode: bool, **values: obj
 
     Shows what `build --push` would do, unless another destination is given. Needs no Docker.
     """
-    from orchestrator.cli.prepare import Preparation, destination_of
+    from orchestrator.cli.prepare import Preparation
+    from orchestrator.cli.scope import destination_of
     from orchestrator.cli.show import show_plan, show_unplanned
     from orchestrator.errors import ConfigurationError
     from orchestrator.plan.model import Destination

@@ -24,8 +24,9 @@ def command(
     The images are verified once more; versions and times are those of the staged run.
     """
     from orchestrator.cli.execute import execute
+    from orchestrator.cli.load import find_root
     from orchestrator.cli.options import PlanOptions
-    from orchestrator.cli.prepare import Preparation, find_root
+    from orchestrator.cli.prepare import Preparation
     from orchestrator.cli.runnable import check_blocked
     from orchestrator.cli.staged import (
         check_declared,

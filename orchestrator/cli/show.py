@@ -68,7 +68,7 @@ def with_lines(plan: Plan, findings: Findings) -> Plan:
 
 
 def _heading(prepared: Prepared) -> Heading:
-    git = prepared.loaded.git
+    git = prepared.loaded.facts.git
     if isinstance(git, NoGit):
         source = "no git"
     else:

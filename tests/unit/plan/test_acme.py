@@ -123,7 +123,7 @@ def test_the_fallback_is_for_a_commit_without_a_tag(tmp_path: Path) -> None:
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "first")
     first = plan(tmp_path)
-    facts = first.prepared.loaded.git
+    facts = first.prepared.loaded.facts.git
     assert isinstance(facts, GitFacts)
     assert f"0.0.1-dev.1.{facts.short_sha}" == first.image("base").version
     git(tmp_path, "tag", "v2.0.0")
@@ -138,7 +138,7 @@ def test_a_prerelease_moves_no_tag_and_goes_nowhere_else(tmp_path: Path) -> None
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "first")
     base = plan(tmp_path)
-    facts = base.prepared.loaded.git
+    facts = base.prepared.loaded.facts.git
     assert isinstance(facts, GitFacts)
     version = f"0.0.1-dev.1.{facts.short_sha}"
     assert [f"ghcr.io/acme/base:{version}", f"ghcr.io/acme/base:sha-{facts.short_sha}"] == base.tags("base")
@@ -174,7 +174,7 @@ def test_every_image_starts_from_the_defaults(acme: Acme) -> None:
 
 def test_a_tag_without_a_slash_is_one_of_the_home(acme: Acme) -> None:
     """`repository`: the home; a tag with a slash is in another registry, copied, then tagged."""
-    facts = acme.prepared.loaded.git
+    facts = acme.prepared.loaded.facts.git
     assert isinstance(facts, GitFacts)
     assert [
         "ghcr.io/acme/base:1.4.2",
