@@ -10,12 +10,11 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.measure import Command, Run, in_turn, peak
+from bench.measure import Command, Line, Run, as_users_have_it, in_turn, peak
 from orchestrator.dockerfile.ignore import parse_ignore
 from orchestrator.state.context import Contexts
 from orchestrator.state.statcache import MARGIN, open_stat_cache
@@ -40,22 +39,10 @@ build/
 """
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One line of the table: what was compared, both times, their ratio, and whether the budget is kept."""
-
-    what: str
-    ours: str
-    theirs: str
-    ratio: str
-    budget: str
-    kept: bool
-
-
-def compare_contexts(scratch: Path, files: int = FILES) -> list[Comparison]:
+def compare_contexts(scratch: Path, files: int = FILES) -> list[Line]:
     """Measure both budgets on one tree, which is made in `scratch`; processor time, pair by pair."""
     write_tree(scratch, files)
-    environment = {**os.environ, "PYTHONPATH": str(_PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**as_users_have_it(os.environ), "PYTHONPATH": str(_PROJECT)}
     one = Command((sys.executable, "-m", "bench.contexts", str(scratch), "1"), scratch, environment)
     many = Command((sys.executable, "-m", "bench.contexts", str(scratch), str(IMAGES)), scratch, environment)
     git = Command(("git", "status", "--porcelain"), scratch, environment)
@@ -95,9 +82,9 @@ def _part(number: int) -> str:
     return f"team-{number % 40:02d}/component-{number // 40:03d}/src"
 
 
-def _compare(what: str, ours: list[Run], theirs: list[Run], budget: int) -> Comparison:
+def _compare(what: str, ours: list[Run], theirs: list[Run], budget: int) -> Line:
     measured = median(one.processor / other.processor for one, other in zip(ours, theirs, strict=True))
-    return Comparison(
+    return Line(
         what=what,
         ours=f"{median(run.processor for run in ours):.2f} s, {peak(ours):.0f} MB",
         theirs=f"{median(run.processor for run in theirs):.2f} s, {peak(theirs):.0f} MB",

@@ -11,6 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
+from typing import Final
+
+_TOLD: Final = 2_000
+"""Bytes of the end of what a command printed that are shown where it failed."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: what was compared, both results, their ratio, and whether the budget is kept."""
+
+    what: str
+    ours: str
+    theirs: str
+    ratio: str
+    budget: str
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -31,27 +48,36 @@ class Command:
     environment: Mapping[str, str]
 
 
+def as_users_have_it(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what makes Python compile our modules again in every process, as some containers do."""
+    slow = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    return {name: value for name, value in environment.items() if name not in slow}
+
+
 def run_once(command: Command) -> Run:
-    """Run it once, its output thrown away.
+    """Run it once; what it prints is shown only where it fails.
 
     Raises:
         RuntimeError: it failed, so there is nothing to compare.
     """
-    started = time.perf_counter()
-    with subprocess.Popen(
-        command.argv,
-        cwd=command.folder,
-        env=command.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as child:
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
-    if child.returncode:
-        message = f"{' '.join(command.argv)} ended with {child.returncode}"
-        raise RuntimeError(message)
+    with TemporaryFile() as said:
+        started = time.perf_counter()
+        with subprocess.Popen(
+            command.argv,
+            cwd=command.folder,
+            env=command.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        ) as child:
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - started
+        if child.returncode:
+            said.seek(0)
+            told = said.read()[-_TOLD:].decode(errors="replace")
+            message = f"{' '.join(command.argv)} ended with {child.returncode}:\n{told}"
+            raise RuntimeError(message)
     return Run(wall=wall, processor=usage.ru_utime + usage.ru_stime, peak=_mebibytes(usage))
 
 

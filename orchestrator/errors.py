@@ -65,9 +65,30 @@ class BuildError(OrchestratorError):
 
 
 class RegistryError(OrchestratorError):
-    """A registry refused, failed or could not be reached."""
+    """A registry refused, failed or could not be reached.
+
+    Args:
+        message: as above.
+        hints: as above.
+        report: as above.
+        status: the HTTP status of its answer; 0 where there was none.
+        codes: what it says itself (distribution-spec, "Error Codes").
+    """
 
     exit_code = 5
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hints: tuple[str, ...] = (),
+        report: str = "",
+        status: int = 0,
+        codes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hints=hints, report=report)
+        self.status = status
+        self.codes = codes
 
 
 class VerificationError(OrchestratorError):

@@ -1,4 +1,8 @@
-"""`Model`, the base of every value in this package, and `Table`, the base of every table of `builds.toml`."""
+"""`Model`, the base of every value in this package, and `Table`, the base of every table of `builds.toml`.
+
+What is decoded in threads has a decoder that is made when its module is imported. msgspec (0.22) looks into a type when
+it first decodes one, and a second thread that decodes it meanwhile reads memory that is not filled in yet.
+"""
 
 from __future__ import annotations
 

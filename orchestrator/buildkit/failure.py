@@ -10,12 +10,14 @@ from orchestrator.api.invocation import Outcome
 from orchestrator.buildkit.progress import decode_text, parse_status
 
 SHOWN_LINES: Final = 20
+_LISTED: Final = 4
 
 _TRANSIENT: Final = re.compile(
     r"connection reset by peer|i/o timeout|TLS handshake timeout|unexpected EOF|connection refused|"
     r"\b(?:429|500|502|503|504) (?:Too Many|Internal|Bad Gateway|Service Unavail|Gateway)|"
     r"unexpected status(?: from \w+ request)?.*: (?:429|50[0234])|temporary failure in name resolution|"
-    r"toomanyrequests",
+    r"toomanyrequests|"
+    r"blob unknown to registry",  # Distribution, while another client uploads the same blob
     re.IGNORECASE,
 )
 _INFRASTRUCTURE: Final = re.compile(
@@ -58,11 +60,17 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
 
 
 def _error_line(lines: list[str]) -> str:
-    for line in reversed(lines):
-        if line.startswith("ERROR:"):
-            return (
-                line.removeprefix("ERROR:").strip().removeprefix("failed to build: ").removeprefix("failed to solve: ")
+    """What the error says; where it ends with a colon, with what is listed below it."""
+    for number in reversed(range(len(lines))):
+        if lines[number].startswith("ERROR:"):
+            text = lines[number].removeprefix("ERROR:").strip()
+            text = text.removeprefix("failed to build: ").removeprefix("failed to solve: ")
+            listed = (
+                "; ".join(filter(None, map(str.strip, lines[number + 1 : number + 1 + _LISTED])))
+                if text.endswith(":")
+                else ""
             )
+            return f"{text} {listed}".rstrip()
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from orchestrator.model import Model
@@ -14,6 +16,9 @@ class Metadata(Model, rename={"digest": "containerimage.digest"}):
     digest: str = ""
 
 
+_METADATA: Final = msgspec.json.Decoder(Metadata)
+
+
 def parse_metadata(content: bytes) -> Digest:
     """The digest of what was exported.
 
@@ -21,7 +26,7 @@ def parse_metadata(content: bytes) -> Digest:
         ValueError: it is not the metadata of a build that exported an image.
     """
     try:
-        metadata = msgspec.json.decode(content, type=Metadata)
+        metadata = _METADATA.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         msg = f"the metadata file of buildx cannot be read: {error}"
         raise ValueError(msg) from error

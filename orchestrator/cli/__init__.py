@@ -9,9 +9,13 @@ import click
 
 COMMANDS: Final = {
     "plan": "Say what would be built, where, why, and what would become public.",
+    "why": "Say why an image is built, or not: what it is made from now, against last time.",
     "build": "Build, verify and publish: all images or none.",
+    "apply": "Do what a saved plan says, here or in parts, or say what has changed.",
+    "diff": "Show what is different between two plans.",
     "promote": "Put the tags of what `build --stage` left under private names.",
     "lock": "Pin the external images that builds take to digests, in builds.lock.",
+    "prune": "Delete old state from registries: private names that nothing needs.",
     "graph": "Show which image needs which.",
     "verify": "Check images in registries or OCI layouts.",
     "doctor": "Look at Docker, builders, emulators, registries and say what to do.",

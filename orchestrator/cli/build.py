@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import (
+    jobs_option,
     make_plan_options,
     make_project_options,
     plan_options,
@@ -19,15 +20,7 @@ from orchestrator.cli.options import (
 @click.command(name="build")
 @plan_options
 @project_options
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 1000),
-    envvar="ORCHESTRATE_JOBS",
-    default=8,
-    show_default=True,
-    help="How many solves run at a time; each node's slots are a limit too.",
-)
+@jobs_option
 @click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
 @click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
 @result_option("Where to write the result; .orchestrate/result.json unless said.")
@@ -40,6 +33,7 @@ def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, *
     from orchestrator.cli.prepare import Preparation
     from orchestrator.cli.runnable import check_runnable
     from orchestrator.cli.scope import destination_of
+    from orchestrator.cli.show import since_lines
     from orchestrator.plan.model import Destination
     from orchestrator.ui.text import print_note
 
@@ -47,6 +41,8 @@ def command(*, jobs: int, verbose: bool, style: str, result_file: Path | None, *
     preparation = Preparation(make_project_options(values), os.environ)
     loaded = preparation.load()
     prepared = preparation.plan(loaded, options, destination=destination_of(options, unless_said=Destination.LAYOUT))
+    for line in since_lines(prepared.plan, preparation.since):
+        print_note(line)
     check_runnable(prepared, preparation.findings, os.environ)
     if preparation.findings.all:
         print_note(preparation.findings.render())

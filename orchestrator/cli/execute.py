@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.api.events import Event
+from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
@@ -72,6 +73,8 @@ def execute(
     """
     root = prepared.loaded.root
     with open_result(root, result_file) as file, open_run(root) as folder:
+        if not prepared.plan.destination.uses_registry:
+            prepare_homes(root, os.environ)
         ran = _run(prepared, folder, jobs=jobs, verbose=verbose, earlier=earlier)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:

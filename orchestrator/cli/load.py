@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import msgspec
 
@@ -24,31 +24,47 @@ from orchestrator.errors import ConfigurationError, UsageError
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.platform import Platform
-from orchestrator.oci.reference import parse_repository
+from orchestrator.oci.reference import Repository, parse_repository
 from orchestrator.plan.collide import check_collisions
 from orchestrator.plan.compile import Declared
 from orchestrator.plan.edges import DockerfileReader, check_replaced_stages, check_single_platform, find_edges
 from orchestrator.plan.expand import Expansion, Given, expand
+from orchestrator.plan.facts import SourceFacts
 from orchestrator.plan.grants import Grants, parse_grants
 from orchestrator.plan.graph import Order, order_images
-from orchestrator.plan.sources import check_sources, needed_sources
+from orchestrator.plan.sources import NeededSources, check_sources, needed_sources
 from orchestrator.plan.versions import version_rules
 from orchestrator.plugins import Found, find_backends
 from orchestrator.probe.bases import read_lock
 from orchestrator.probe.facts import read_version_facts
 from orchestrator.probe.project import find_build_file, read_project
 from orchestrator.probe.sources import read_sources
-from orchestrator.tags.version import VersionFacts
+from orchestrator.state.parsed import read_parsed, write_parsed
+from orchestrator.tags.version import VersionFacts, VersionRule
 
 REGISTRY: Final = "ORCHESTRATE_REGISTRY"
 
 
+class Past(Protocol):
+    """An earlier commit: what is read of it has to be laid out first."""
+
+    def version_facts(self, rules: tuple[VersionRule, ...]) -> VersionFacts:
+        """What versions are made from: git, time and environment as now, files as then."""
+
+    def lay_out(self, needed: NeededSources) -> None:
+        """Lay out Dockerfiles and folders."""
+
+
 class Taken(Model):
-    """What a project takes from outside of its files: the time and what git says, read now or of a frozen plan."""
+    """What a project takes from outside of its files: the time and what git says, read now or of a frozen plan.
+
+    `past` is the commit that the files are of, where they are not those of now.
+    """
 
     now: datetime
     host: Platform
     facts: VersionFacts | None = None
+    past: Past | None = None
 
 
 class Loaded(Model):
@@ -129,7 +145,7 @@ class _Loader:
         from_command, found = parse_assignments(options.assignments, "command line", secrets_in_args=in_args)
         findings.add(found)
         assignments = (*from_environment, *from_command)
-        facts = self._taken.facts or read_version_facts(root, version_rules(project, assignments), self._environment)
+        facts = self._version_facts(root, tuple(version_rules(project, assignments)))
         boundary = _boundary(root)
         grants = parse_grants(options.allow, depth=len(root.relative_to(boundary).parts))
         given = Given(
@@ -152,8 +168,9 @@ class _Loader:
         lock, found, texts = read_lock(root)
         findings.texts.update(texts)
         findings.add(found)
+        state = self._state(project)
         findings.stop_on_errors()
-        declared = msgspec.structs.replace(declared, lock=lock)
+        declared = msgspec.structs.replace(declared, lock=lock, state=state)
         return Loaded(
             root=root, project=project, expansion=expansion, declared=declared, facts=facts, now=self._taken.now,
             grants=grants, found=installed, host=self._host, reader=reader, dockerfiles=dockerfiles,
@@ -170,7 +187,7 @@ class _Loader:
             self.findings.add(found)
             self.findings.add(check_collisions(expansion.images))
             needed = needed_sources(expansion.images)
-            sources = read_sources(root, needed, boundary=boundary, grants=given.grants)
+            sources = self._sources(root, needed, boundary, given.grants)
             self.findings.add(check_sources(expansion.images, sources, given.grants))
         self.findings.stop()
 
@@ -179,15 +196,18 @@ class _Loader:
     ) -> tuple[Declared, DockerfileReader, Mapping[str, Digest]]:
         images = expansion.images
         needed = needed_sources(images)
-        sources = read_sources(root, needed, boundary=boundary, grants=grants)
+        sources = self._sources(root, needed, boundary, grants)
         self.findings.texts.update({path: text for path, text in sources.dockerfiles.items() if text is not None})
         self.findings.add(check_sources(images, sources, grants))
-        reader = DockerfileReader(sources.dockerfiles, self._host)
+        known = read_parsed(root, sources.digests)
+        reader = DockerfileReader(sources.dockerfiles, self._host, known)
         edges, found = find_edges(images, reader, expansion.families)
         self.findings.add(found)
         self.findings.add(check_single_platform(images, reader, edges))
         self.findings.add(check_replaced_stages(images, reader))
         self.findings.add(reader.found)
+        if reader.learned:
+            write_parsed(root, sources.digests, {**known, **reader.learned})
         order = order_images(tuple(image.name for image in images), edges)
         if isinstance(order, Diagnostic):
             self.findings.add((order,))
@@ -196,6 +216,30 @@ class _Loader:
             project=project.name, images=images, edges=edges, order=order, platforms=project.root.platforms
         )
         return declared, reader, sources.digests
+
+    def _version_facts(self, root: Path, rules: tuple[VersionRule, ...]) -> VersionFacts:
+        if self._taken.past is not None:
+            return self._taken.past.version_facts(rules)
+        return self._taken.facts or read_version_facts(root, rules, self._environment)
+
+    def _sources(self, root: Path, needed: NeededSources, boundary: Path, grants: Grants) -> SourceFacts:
+        if self._taken.past is not None:
+            self._taken.past.lay_out(needed)
+        return read_sources(root, needed, boundary=boundary, grants=grants)
+
+    def _state(self, project: Project) -> Repository | None:
+        """The repository of `[state]`."""
+        text = project.root.state.repository
+        if text is msgspec.UNSET:
+            return None
+        try:
+            return parse_repository(text)
+        except ValueError as error:
+            place = KeyPlace(file=project.files[0].path, keys=("state", "repository"))
+            hints = ("write it like `ghcr.io/acme/state`: a repository that nothing else is pushed to",)
+            message = f"`repository` of `[state]`: {error}"
+            self.findings.add((Diagnostic(code="repository", message=message, place=place, hints=hints),))
+            return None
 
     def _registry(self, project: Project) -> str | None:
         """`{{ registry }}`: command line over environment over file."""

@@ -39,7 +39,9 @@ class PlanOptions(Model):
     replace_tags: bool = False
     allow_downgrade: bool = False
     force: bool = False
+    fresh_volatile: bool = False
     state_scope: str | None = None
+    since: str | None = None
 
 
 def project_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
@@ -54,6 +56,19 @@ def plan_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
     for option in reversed(_PLAN):
         function = option(function)
     return function
+
+
+def jobs_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
+    """Add the option `--jobs`, which a build obeys and the estimate of a plan goes by."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(1, 1000),
+        envvar="ORCHESTRATE_JOBS",
+        default=8,
+        show_default=True,
+        help="How many solves run at a time; each node's slots are a limit too.",
+    )(function)
 
 
 def result_option(purpose: str) -> Callable[[_F], _F]:  # type: ignore[explicit-any]  # as above
@@ -106,6 +121,19 @@ _PROJECT = (
     click.option("--offline", is_flag=True, help="Ask nobody: no engine, no registry."),
 )
 
+state_scope_option = click.option(
+    "--state-scope",
+    metavar="NAME",
+    envvar="ORCHESTRATE_STATE_SCOPE",
+    help="Under which name to remember what is built; pr-<n> where CI says so, else main.",
+)
+
+since_option = click.option(
+    "--since",
+    metavar="REF",
+    help="Only what changes since REF affect: since the last commit that REF and HEAD have in common.",
+)
+
 _PLAN = (
     click.argument("names", nargs=-1, metavar="[IMAGE|GLOB|GROUP]..."),
     click.option(
@@ -124,11 +152,10 @@ _PLAN = (
     click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version."),
     click.option("--force", is_flag=True, help="Build what is selected, though it stands already."),
     click.option(
-        "--state-scope",
-        metavar="NAME",
-        envvar="ORCHESTRATE_STATE_SCOPE",
-        help="Under which name to remember what is built; pr-<n> where CI says so, else main.",
+        "--fresh-volatile", is_flag=True, help="Build what is selected and has volatile args or labels, for new values."
     ),
+    state_scope_option,
+    since_option,
 )
 
 
@@ -163,7 +190,7 @@ def make_plan_options(values: Mapping[str, object]) -> PlanOptions:
     Raises:
         UsageError: two destinations at once, or `--oci` without a folder.
     """
-    oci, state_scope = values["oci"], values["state_scope"]
+    oci, state_scope, since = values["oci"], values["state_scope"], values["since"]
     if oci == "":
         _refuse_empty("--oci", "DIR")
     chosen = [name for name in ("push", "stage", "load", "oci") if values[name]]
@@ -181,7 +208,9 @@ def make_plan_options(values: Mapping[str, object]) -> PlanOptions:
         replace_tags=values["replace_tags"] is True,
         allow_downgrade=values["allow_downgrade"] is True,
         force=values["force"] is True,
+        fresh_volatile=values["fresh_volatile"] is True,
         state_scope=state_scope if isinstance(state_scope, str) else None,
+        since=since if isinstance(since, str) else None,
     )
 
 

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 from orchestrator.api.backend import Node
 from orchestrator.cli.backends import configure_backends
 from orchestrator.cli.findings import Findings
-from orchestrator.cli.insecure import insecure_registries
+from orchestrator.cli.homes import reach_homes
 from orchestrator.cli.load import Loaded, Taken, load_project
 from orchestrator.cli.options import PlanOptions, ProjectOptions
-from orchestrator.cli.recollect import PATIENCE, Asked, recollect
-from orchestrator.cli.scope import make_scope, make_state_rules
+from orchestrator.cli.recollect import Asked, recollect
+from orchestrator.cli.registries import OpenStore, open_asked
+from orchestrator.cli.scope import make_scope, make_state_rules, only_affected
+from orchestrator.cli.since import Question, find_since
 from orchestrator.diagnostics import Diagnostic, Severity
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.reference import Reference
+from orchestrator.plan.affected import Since
 from orchestrator.plan.bases import check_lock, check_platforms, find_bases
 from orchestrator.plan.compile import Scope, compile_plan, place_selected, published_parents, selected_images
 from orchestrator.plan.context import Listing
-from orchestrator.plan.facts import RunFacts, TagState
+from orchestrator.plan.facts import RunFacts
 from orchestrator.plan.image import Image
 from orchestrator.plan.lower import Lowered, lower_plan
 from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.place import ConfiguredBackend, Placements
 from orchestrator.probe.facts import host, read_nodes, read_tags
-from orchestrator.process.capture import capture
-from orchestrator.registry import open_stores
 
 
 class Basis(Model):
@@ -58,6 +61,7 @@ class Preparation:
 
     def __init__(self, options: ProjectOptions, environment: Mapping[str, str], *, now: datetime | None = None) -> None:
         self.findings = Findings()
+        self.since: Since | None = None
         self._options = options
         self._environment = environment
         self._taken = Taken(now=now or datetime.now(UTC).replace(microsecond=0), host=host())
@@ -92,46 +96,76 @@ class Preparation:
             released=released,
             findings=self.findings,
         )
+        if options.since is not None:
+            question = Question(loaded=loaded, options=self._options, environment=self._environment)
+            self.since = find_since(question, options.since, self.findings)
+            scope = only_affected(scope, self.since)
         images = selected_images(loaded.declared, scope)
         backends = configured_backends(loaded, scope)
-        nodes = read_nodes(backends, self._environment, offline=self._options.offline)
-        facts = RunFacts(nodes=nodes, host=loaded.host, tags=self._tags(loaded, images, destination))
-        placed = place_selected(loaded.declared, scope, facts, backends)
-        self.findings.add(_check_lock(loaded, images, nodes))
+        references = tags_to_read(loaded, images, destination)
+        # what goes to registries is remembered there alone, so nothing is looked at where they are not asked
+        recollects = not (self._options.offline and destination.uses_registry)
         listings: Mapping[Digest, Listing] = {}
-        if destination.uses_registry and not self._options.offline:
-            asked = Asked(
-                root=loaded.root,
-                images=images,
-                dockerfiles=loaded.dockerfiles,
-                placed=placed,
-                published=published_parents(loaded.declared, images, facts),
-                rules=make_state_rules(loaded, options, scope.selection, self._environment),
-                takes_over=released is None,
-            )
-            recollected = recollect(asked, loaded.declared, facts, loaded.reader, self._environment)
-            self.findings.add(recollected.found)
-            self.findings.texts.update(recollected.texts)
-            facts, listings = recollected.facts, recollected.listings
+        registries: AbstractContextManager[OpenStore | None] = (
+            nullcontext() if self._options.offline else open_asked(loaded.root, self._environment)
+        )
+        with registries as open_store:
+            facts = self._ask(loaded, backends, references, open_store)
+            placed = place_selected(loaded.declared, scope, facts, backends)
+            self.findings.add(_check_lock(loaded))
+            if recollects:
+                asked = Asked(
+                    root=loaded.root,
+                    images=images,
+                    dockerfiles=loaded.dockerfiles,
+                    placed=placed,
+                    published=published_parents(loaded.declared, images, facts),
+                    rules=make_state_rules(loaded, options, scope.selection, self._environment),
+                    takes_over=released is None,
+                )
+                reached = reach_homes(
+                    loaded.root,
+                    images,
+                    loaded.declared,
+                    destination,
+                    open_store=open_store,
+                    environment=self._environment,
+                )
+                recollected = recollect(
+                    asked, loaded.declared, facts, loaded.reader, open_store=open_store, reached=reached
+                )
+                self.findings.add(recollected.found)
+                self.findings.texts.update(recollected.texts)
+                facts, listings = recollected.facts, recollected.listings
+        self.findings.add(_check_bases(loaded, images, facts))
         basis = Basis(loaded=loaded, scope=scope, facts=facts, backends=backends, placed=placed, listings=listings)
         return compile_prepared(basis, self.findings)
 
-    def _tags(self, loaded: Loaded, images: tuple[Image, ...], destination: Destination) -> dict[str, TagState]:
-        references: dict[Reference, bool] = {}
-        selected = {image.name for image in images}
-        parents = {edge.parent for edge in loaded.declared.edges if edge.child in selected} - selected
-        for image in loaded.declared.images:
-            wanted = image.name in parents or (
-                image.name in selected and image.publish and destination is Destination.PUSH
-            )
-            for tag in image.tags if wanted else ():
-                if tag.reference:
-                    references[tag.reference] = tag.moving
-        if self._options.offline or not references:
-            return {}
-        insecure = insecure_registries(self._environment)
-        with open_stores(self._environment, insecure=insecure, capture=capture, patience=PATIENCE) as stores:
-            return read_tags(references, stores.repository)
+    def _ask(
+        self,
+        loaded: Loaded,
+        backends: Mapping[str, ConfiguredBackend],
+        references: Mapping[Reference, bool],
+        open_store: OpenStore | None,
+    ) -> RunFacts:
+        """What engines and tags say, both at the same time."""
+        with ThreadPoolExecutor(1) as aside:
+            nodes = aside.submit(read_nodes, backends, self._environment, offline=self._options.offline)
+            tags = read_tags(references, open_store) if open_store else {}
+        return RunFacts(nodes=nodes.result(), host=loaded.host, tags=tags)
+
+
+def tags_to_read(loaded: Loaded, images: tuple[Image, ...], destination: Destination) -> dict[Reference, bool]:
+    """The tags to look up, and which of them move: those to be put, and those of parents that are not built here."""
+    references: dict[Reference, bool] = {}
+    selected = {image.name for image in images}
+    parents = {edge.parent for edge in loaded.declared.edges if edge.child in selected} - selected
+    for image in loaded.declared.images:
+        wanted = image.name in parents or (image.name in selected and image.publish and destination is Destination.PUSH)
+        for tag in image.tags if wanted else ():
+            if tag.reference:
+                references[tag.reference] = tag.moving
+    return references
 
 
 def configured_backends(loaded: Loaded, scope: Scope) -> dict[str, ConfiguredBackend]:
@@ -162,16 +196,20 @@ def compile_prepared(basis: Basis, findings: Findings) -> Prepared:
     )
 
 
-def _check_lock(
-    loaded: Loaded, images: tuple[Image, ...], nodes: Mapping[str, tuple[Node, ...]]
-) -> Iterator[Diagnostic]:
-    """What `builds.lock` lacks, has for nobody, or has for other platforms than are built."""
+def _check_lock(loaded: Loaded) -> Iterator[Diagnostic]:
+    """What `builds.lock` lacks, or has for nobody."""
     declared = loaded.declared
     if declared.lock is not None:
         yield from check_lock(find_bases(declared.images, declared.edges, loaded.reader, loaded.host), declared.lock)
+
+
+def _check_bases(loaded: Loaded, images: tuple[Image, ...], facts: RunFacts) -> Iterator[Diagnostic]:
+    """What external images have for other platforms than are built."""
+    declared = loaded.declared
+    if declared.lock or facts.bases:
         bases = find_bases(images, declared.edges, loaded.reader, loaded.host)
-        built_on = (platform for several in nodes.values() for node in several for platform in node.platforms)
-        yield from check_platforms(bases, declared.lock, tuple(built_on))
+        built_on = (platform for several in facts.nodes.values() for node in several for platform in node.platforms)
+        yield from check_platforms(bases, declared.lock, facts.bases, tuple(built_on))
 
 
 def _refusals(lowered: Lowered) -> tuple[Diagnostic, ...]:

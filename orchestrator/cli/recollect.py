@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
-from orchestrator.cli.insecure import insecure_registries
+from orchestrator.cli.homes import Reached
+from orchestrator.cli.registries import OpenStore
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.reference import Reference
-from orchestrator.plan.bases import BaseFacts, find_bases
+from orchestrator.plan.bases import find_bases
 from orchestrator.plan.compile import Declared
 from orchestrator.plan.context import Listing
 from orchestrator.plan.edges import DockerfileReader
 from orchestrator.plan.facts import RunFacts, StateRules
+from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import Image, build_id
 from orchestrator.plan.inputs import InputManifest
-from orchestrator.plan.memory import Memory, want_images
+from orchestrator.plan.memory import Memory, parent_builds, want_images
+from orchestrator.plan.model import Home
 from orchestrator.plan.place import Placements
+from orchestrator.plan.reasons import explain
 from orchestrator.plan.sights import Outside, build_platforms
-from orchestrator.plan.standing import pinned_bases
+from orchestrator.plan.standing import edges_by_child, pinned_bases
 from orchestrator.probe.bases import resolve_bases
-from orchestrator.probe.history import Unremembered, explain
-from orchestrator.probe.inputs import read_inputs
+from orchestrator.probe.history import Unremembered, read_past
+from orchestrator.probe.inputs import Inputs, read_inputs
 from orchestrator.probe.memory import recall
-from orchestrator.process.capture import capture
-from orchestrator.registry import open_stores
-from orchestrator.registry.patience import Patience
-
-PATIENCE: Final = Patience(attempts=3, connect_timeout=5.0, read_timeout=20.0)
-"""A plan that has to wait for a registry that is down is worse than one that says so."""
 
 
 class Recollected(Model):
@@ -61,44 +58,61 @@ class Asked(Model):
 
 
 def recollect(
-    asked: Asked, declared: Declared, facts: RunFacts, reader: DockerfileReader, environment: Mapping[str, str]
+    asked: Asked,
+    declared: Declared,
+    facts: RunFacts,
+    reader: DockerfileReader,
+    *,
+    open_store: OpenStore | None,
+    reached: Reached,
 ) -> Recollected:
-    """Find out what images are made from, and what of that stands in their registries.
+    """Find out what images are made from, and what of that stands in their homes; without registries where None.
 
     Raises:
         PlanBlockedError: a file of a context does not stop changing.
     """
-    insecure = insecure_registries(environment)
-    with open_stores(environment, insecure=insecure, capture=capture, patience=PATIENCE) as stores:
-        bases = (
-            *find_bases(asked.images, declared.edges, reader, facts.host),
-            *pinned_bases(asked.images, declared.edges, reader, asked.published),
-        )
-        known, found = resolve_bases(bases, declared.lock, root=asked.root, open_store=stores.repository)
-        inputs = read_inputs(
-            Outside(images=asked.images, reader=reader, bases=known, published=asked.published, host=facts.host),
-            declared.edges,
-            root=asked.root,
-            dockerfiles=asked.dockerfiles,
-            built_on=build_platforms(asked.placed, facts.nodes, facts.host),
-        )
-        facts = msgspec.structs.replace(
-            facts,
-            bases=_digests(known),
-            inputs=inputs.manifests,
-            listings=frozenset(inputs.listings),
-            state=msgspec.structs.replace(asked.rules, asked=True),
-        )
-        silent: tuple[Diagnostic, ...] = ()
-        if asked.takes_over:
-            open_to = {build: one for build, one in facts.inputs.items() if _owner(build) not in asked.rules.forced}
-            wanted = want_images(asked.images, declared.edges, open_to)
-            memory, silent = recall(wanted, asked.rules.reads, stores.repository)
-            missing = dict(_unremembered(asked.images, open_to, memory))
-            reasons = explain(missing, inputs.listings, asked.rules.reads, stores.repository)
-            facts = msgspec.structs.replace(facts, memory=memory, reasons=reasons)
+    bases = (
+        *find_bases(asked.images, declared.edges, reader, facts.host),
+        *pinned_bases(asked.images, declared.edges, reader, asked.published),
+    )
+    known, found = resolve_bases(bases, declared.lock, root=asked.root, open_store=open_store)
+    facts = msgspec.structs.replace(facts, bases=known)
+    inputs = look(asked, declared, facts, reader)
+    facts = msgspec.structs.replace(
+        facts,
+        inputs=inputs.manifests,
+        listings=frozenset(inputs.listings),
+        state=msgspec.structs.replace(asked.rules, asked=True),
+    )
+    silent: tuple[Diagnostic, ...] = ()
+    if asked.takes_over:
+        open_to = {build: one for build, one in facts.inputs.items() if _owner(build) not in asked.rules.forced}
+        wanted = want_images(asked.images, declared.edges, open_to, reached.homes)
+        memory, silent = recall(wanted, asked.rules.reads, reached.open_home)
+        missing = dict(_unremembered(asked.images, reached.homes, declared.edges, facts.inputs, memory))
+        past = read_past(missing, inputs.listings, asked.rules.reads, reached.open_home)
+        reasons = {build: explain(past[build], one.manifest) for build, one in missing.items()}
+        facts = msgspec.structs.replace(facts, memory=memory, reasons=reasons, past=past)
     return Recollected(
-        facts=facts, listings=inputs.listings, found=(*found, *inputs.found, *silent), texts=inputs.texts
+        facts=facts,
+        listings=inputs.listings,
+        found=(*reached.found, *found, *inputs.found, *silent),
+        texts=inputs.texts,
+    )
+
+
+def look(asked: Asked, declared: Declared, facts: RunFacts, reader: DockerfileReader) -> Inputs:
+    """What the images are made from, as it lies on disk, over the external images that the facts tell of.
+
+    Raises:
+        PlanBlockedError: a file of a context does not stop changing.
+    """
+    return read_inputs(
+        Outside(images=asked.images, reader=reader, bases=facts.bases, published=asked.published, host=facts.host),
+        declared.edges,
+        root=asked.root,
+        dockerfiles=asked.dockerfiles,
+        built_on=build_platforms(asked.placed, facts.nodes, facts.host),
     )
 
 
@@ -107,20 +121,30 @@ def _owner(build: str) -> str:
     return build.partition("@")[0]
 
 
-def _digests(facts: Mapping[Reference, BaseFacts]) -> dict[Reference, Digest]:
-    """The digests of those that are known by a tag; the others have theirs already."""
-    return {reference: one.digest for reference, one in facts.items() if not reference.digest}
-
-
 def _unremembered(
-    images: tuple[Image, ...], manifests: Mapping[str, InputManifest], memory: Memory
+    images: tuple[Image, ...],
+    homes: Mapping[str, Home],
+    edges: Iterable[Edge],
+    manifests: Mapping[str, InputManifest],
+    memory: Memory,
 ) -> Iterator[tuple[str, Unremembered]]:
+    planned = {image.name for image in images}
+    by_child = edges_by_child(edges)
     for image in images:
-        for platform in image.platforms if image.repository else ():
+        home = homes.get(image.name)
+        for platform in image.platforms if home else ():
             build = build_id(image.name, platform)
             manifest = manifests.get(build)
-            if build not in memory.parts and manifest is not None and not manifest.unknown and image.repository:
+            if build not in memory.parts and manifest is not None and home:
+                parents = parent_builds(by_child.get(image.name, ()), planned, platform)
+                stands = all(parent in memory.parts for parent in parents)
                 yield (
                     build,
-                    Unremembered(image=image.name, platform=platform, repository=image.repository, manifest=manifest),
+                    Unremembered(
+                        image=image.name,
+                        platform=platform,
+                        home=home,
+                        manifest=manifest,
+                        parents={parent: memory.parts[parent].record for parent in parents} if stands else {},
+                    ),
                 )

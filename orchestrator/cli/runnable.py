@@ -11,7 +11,7 @@ from orchestrator.cli.findings import Findings
 from orchestrator.cli.prepare import Prepared
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.errors import PlanBlockedError, RegistryError, UsageError
-from orchestrator.plan.model import Destination, LayoutHome, SolveStep
+from orchestrator.plan.model import Destination, ExportStep, SolveStep
 from orchestrator.state.workspace import NAME, check_no_link, check_workspace
 from orchestrator.ui.text import count
 
@@ -67,8 +67,7 @@ def check_layouts(prepared: Prepared) -> None:
         UsageError: a link stands on the way there, which a repository may have brought.
     """
     root = prepared.loaded.root
-    homes = (step.home for step in prepared.plan.steps if isinstance(step, SolveStep))
-    paths = sorted({home.path for home in homes if isinstance(home, LayoutHome)})
+    paths = sorted({step.target.path for step in prepared.plan.steps if isinstance(step, ExportStep)})
     if any(Path(path).is_relative_to(NAME) for path in paths):
         check_workspace(root)
     # what the user named was resolved: a link that is left on the way came with the repository

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from orchestrator.cli.backends import default_backend
 from orchestrator.cli.findings import Findings
 from orchestrator.cli.load import Loaded
@@ -14,11 +16,13 @@ from orchestrator.config.select import parse_platform_options, select
 from orchestrator.diagnostics import has_errors
 from orchestrator.errors import PlanBlockedError, UsageError
 from orchestrator.oci.digest import Digest
+from orchestrator.plan.affected import Since
 from orchestrator.plan.compile import Scope, selected_images
 from orchestrator.plan.facts import StateRules
 from orchestrator.plan.model import Destination
 from orchestrator.plan.release import ReleaseRules
 from orchestrator.plan.scopes import choose_scope, read_scopes
+from orchestrator.plan.volatile import forced_all, forced_volatile
 
 
 def make_scope(
@@ -66,6 +70,12 @@ def make_scope(
     return scope
 
 
+def only_affected(scope: Scope, since: Since) -> Scope:
+    """The same, but of the selection only what is affected, which may be nothing."""
+    selection = tuple(name for name in scope.selection if name in since.names)
+    return msgspec.structs.replace(scope, selection=selection)
+
+
 def make_state_rules(
     loaded: Loaded, options: PlanOptions, selection: tuple[str, ...], environment: Mapping[str, str]
 ) -> StateRules:
@@ -79,7 +89,8 @@ def make_state_rules(
     except ValueError as error:
         raise UsageError(str(error), hints=("for example `--state-scope pr-12`",)) from error
     reads = read_scopes(scope, tuple(loaded.project.root.state.read))
-    return StateRules(scope=scope, reads=reads, forced=frozenset(selection if options.force else ()))
+    forced = forced_volatile(loaded.declared.images, selection) if options.fresh_volatile else {}
+    return StateRules(scope=scope, reads=reads, forced=forced_all(selection) if options.force else forced)
 
 
 def destination_of(options: PlanOptions, *, unless_said: Destination) -> Destination:

@@ -10,29 +10,52 @@ from orchestrator.cli.findings import Findings
 from orchestrator.cli.prepare import Prepared
 from orchestrator.config.locate import resolve
 from orchestrator.diagnostics import Diagnostic
+from orchestrator.plan.affected import Since
 from orchestrator.plan.document import build_document, render_document
+from orchestrator.plan.estimate import Estimate, estimate_plan
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.model import Destination, Plan
+from orchestrator.plan.part import split
 from orchestrator.tags.facts import NoGit
 from orchestrator.ui.plan import Heading, render_invocations, render_plan
+from orchestrator.ui.since import render_since
 from orchestrator.ui.text import print_note, print_result
 
 _NOT_ASKED: Final = "not asked"
 
 
-def show_plan(prepared: Prepared, findings: Findings, *, style: str, verbose: bool) -> None:
-    """Print the plan in the style asked for."""
+def show_plan(
+    prepared: Prepared, findings: Findings, *, style: str, verbose: bool, jobs: int, since: Since | None = None
+) -> None:
+    """Print the plan in the style asked for; `jobs` is how many solves would run at a time."""
     diagnostics = findings.resolved()
+    estimate = _estimate(prepared, jobs)
     if style == "json":
         plan = with_lines(prepared.plan, findings)
-        print_result(render_document(build_document(plan, prepared.lowered, diagnostics)).decode())
+        document = build_document(plan, prepared.lowered, diagnostics, estimate, since)
+        print_result(render_document(document).decode())
         return
-    text = render_plan(with_lines(prepared.plan, findings), _heading(prepared), diagnostics)
+    text = render_plan(with_lines(prepared.plan, findings), _heading(prepared, since), diagnostics, estimate)
     if verbose:
         text += render_invocations(prepared.plan, prepared.lowered)
     print_result(text)
     if diagnostics:
         print_note("\n" + findings.render())
+
+
+def _estimate(prepared: Prepared, jobs: int) -> Estimate | None:
+    """How long it takes; None where nobody was asked what was built before, and where nothing is built."""
+    if prepared.plan.blocked or not prepared.facts.state.asked:
+        return None
+    slots = {(name, node.name): node.slots for name, nodes in prepared.nodes.items() for node in nodes}
+    return estimate_plan(prepared.plan, prepared.facts.past, slots, jobs=jobs)
+
+
+def show_parts(plan: Plan) -> None:
+    """Print the parts of a plan as JSON."""
+    import msgspec
+
+    print_result(msgspec.json.format(msgspec.json.encode(split(plan)), indent=2).decode() + "\n")
 
 
 def show_unplanned(findings: Findings) -> None:
@@ -67,7 +90,7 @@ def with_lines(plan: Plan, findings: Findings) -> Plan:
     return msgspec.structs.replace(plan, images=images)
 
 
-def _heading(prepared: Prepared) -> Heading:
+def _heading(prepared: Prepared, since: Since | None) -> Heading:
     git = prepared.loaded.facts.git
     if isinstance(git, NoGit):
         source = "no git"
@@ -80,7 +103,15 @@ def _heading(prepared: Prepared) -> Heading:
         for name in prepared.backends
         if name in prepared.plan.backends
     )
-    return Heading(source=source, nodes=nodes, notes=tuple(_notes(prepared)))
+    return Heading(source=source, nodes=nodes, notes=(*_notes(prepared), *since_lines(prepared.plan, since)))
+
+
+def since_lines(plan: Plan, since: Since | None) -> Iterator[str]:
+    """What is affected, and whether any of that was asked for."""
+    if since is not None:
+        yield from render_since(since)
+        if since.affected and not plan.images:
+            yield "nothing that was asked for is affected"
 
 
 def _notes(prepared: Prepared) -> Iterator[str]:
@@ -92,7 +123,7 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     if state.read:
         yield f"state: reads {', '.join(state.read)}"
     if state.repository:
-        yield f"state: {state.repository} (declared; this version remembers in the repository of each image)"
+        yield f"state: in {state.repository}"
 
 
 def _node(node: Node) -> str:

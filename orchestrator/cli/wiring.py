@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.cli.insecure import insecure_registries
+from orchestrator.oci.manifest import Manifest
 from orchestrator.oci.reference import Repository
+from orchestrator.plan.names import is_asked_first
 from orchestrator.process.capture import capture
 from orchestrator.process.ended import Ended
 from orchestrator.process.stream import stream
 from orchestrator.registry import open_stores
 from orchestrator.state.layout import OciLayout
+from orchestrator.state.manifests import open_manifest_cache
 
 if TYPE_CHECKING:
     from orchestrator.registry.client import RepositoryStore
@@ -63,6 +66,16 @@ class RealChildren:
 
 @contextmanager
 def real_stores(environment: Mapping[str, str], *, root: Path) -> Iterator[RealStores]:
-    """Stores with the user's logins, closed at the end; `root` is the project's folder."""
-    with open_stores(environment, insecure=insecure_registries(environment), capture=capture) as registries:
-        yield RealStores(registries, root=root)
+    """Stores with the user's logins, closed at the end; `root` is the project's folder.
+
+    What the next plan asks about first is kept, so that it need not fetch it.
+    """
+    with open_manifest_cache(root) as cache:
+
+        def keep(locator: str, manifest: Manifest) -> None:
+            if is_asked_first(locator):
+                cache.keep(manifest)
+
+        insecure = insecure_registries(environment)
+        with open_stores(environment, insecure=insecure, capture=capture, on_put=keep) as registries:
+            yield RealStores(registries, root=root)

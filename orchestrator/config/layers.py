@@ -178,8 +178,11 @@ def folder_of(effective: Effective, keys: tuple[str | int, ...], *, platform: Pl
     What nobody wrote, such as the context that is called like the image, is relative to the image's file; an assignment
     is relative to the root file.
     """
+    own = effective.image.folder
+    if all(layer.folder == own for layer in effective.layers):  # whoever wrote it; the usual case
+        return own
     origin = _origin(effective, keys, platform) if keys[0] in ATTRIBUTES else None
-    return effective.image.folder if origin is None else origin[0].folder
+    return own if origin is None else origin[0].folder
 
 
 def _origin(

@@ -20,6 +20,9 @@ from orchestrator.dockerfile.model import Argument, Dockerfile, Stage, Step, Ste
 from orchestrator.dockerfile.mounts import MOUNT_FLAG, read_mount
 from orchestrator.dockerfile.syntax_errors import find_line
 
+FORMAT: Final = 1
+"""Of what `parse` gives: raised with every change of that, for results are kept from one run to the next."""
+
 MAX_BYTES: Final = 1024 * 1024
 INSTRUCTIONS: Final = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from orchestrator.dockerfile.model import Dockerfile
-from orchestrator.dockerfile.substitute import Expansion, SubstitutionError, expand
+from orchestrator.dockerfile.substitute import Expansion, SubstitutionError, expand, is_plain
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
 
@@ -38,6 +38,8 @@ class Scope:
 
     def word(self, text: str) -> Word:
         """Expand a word; never raises."""
+        if is_plain(text, self._escape):
+            return Word(text=text)
         try:
             expansion = expand(text, self._values, escape=self._escape)
         except SubstitutionError as error:
@@ -83,7 +85,7 @@ def global_scope(
     Given arguments count only where an `ARG` before the first `FROM` declares them, or BuildKit itself does.
     """
     stages = dockerfile.stages
-    predefined = {
+    values = {
         "BUILDPLATFORM": str(build_platform),
         "BUILDOS": build_platform.os,
         "BUILDARCH": build_platform.architecture,
@@ -96,7 +98,8 @@ def global_scope(
         "TARGETOSVERSION": "",
         "TARGETSTAGE": target or (stages[-1].name if stages else "") or "default",
     }
-    scope = Scope({name: arguments.get(name, value) for name, value in predefined.items()}, dockerfile.escape)
+    values.update({name: value for name, value in arguments.items() if name in values})
+    scope = Scope(values, dockerfile.escape)
     problems: list[tuple[int, str]] = []
     for argument in dockerfile.arguments:
         problem = scope.declare(argument.name, argument.value, arguments.get(argument.name))

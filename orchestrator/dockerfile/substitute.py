@@ -33,13 +33,18 @@ class Expansion(Model):
     missing: frozenset[str] = frozenset()
 
 
+def is_plain(word: str, escape: str) -> bool:
+    """Whether a word stands for itself."""
+    return not ("$" in word or "'" in word or '"' in word or escape in word)
+
+
 def expand(word: str, environment: Mapping[str, str], *, escape: str = "\\") -> Expansion:
     """Expand the variables of a word, and take its quotes and escapes away.
 
     Raises:
         SubstitutionError: the syntax is wrong, a `${X:?message}` applies, or nesting or length is out of bounds.
     """
-    if not any(special in word for special in ("$", "'", '"', escape)):
+    if is_plain(word, escape):
         return Expansion(text=word)
     lexer = _Lexer(word, environment, escape)
     text = lexer.read_until("", raw=False)

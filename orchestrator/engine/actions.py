@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
+from orchestrator.api.invocation import StepId
 from orchestrator.engine.copy import copy_tree
 from orchestrator.engine.inputs import InputKeeper
-from orchestrator.engine.ports import ImageStore, Stores
+from orchestrator.engine.ports import ImageStore, Layout, Stores
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.verify import Depth, verify_image
 from orchestrator.errors import RegistryError, VerificationError
@@ -23,6 +25,7 @@ from orchestrator.plan.memory import RecordOf
 from orchestrator.plan.model import (
     AssembleStep,
     CopyStep,
+    ExportStep,
     Home,
     LayoutHome,
     RecordKey,
@@ -30,18 +33,47 @@ from orchestrator.plan.model import (
     RegistryHome,
     VerifyStep,
 )
+from orchestrator.plan.past import note_took
+from orchestrator.plan.retain import kept_names
 
 _MAX_CONFIG = 8 * 1024 * 1024
+_SHORTEST_WAIT = 0.1
+"""Seconds."""
 
 
 class Actions:
-    """The steps between a solve and a promotion."""
+    """The steps between a solve and a promotion; `emulated` are the platforms that run under emulation, by solve."""
 
-    def __init__(self, *, root: Path, stores: Stores, results: Results, listings: Mapping[Digest, Listing]) -> None:
+    def __init__(
+        self,
+        *,
+        root: Path,
+        stores: Stores,
+        results: Results,
+        listings: Mapping[Digest, Listing],
+        emulated: Mapping[StepId, tuple[str, ...]],
+    ) -> None:
         self._root = root
+        self._emulated = emulated
         self._inputs = InputKeeper(listings)
         self._stores = stores
         self._results = results
+
+    def act(self, step: RecordStep | AssembleStep | VerifyStep | CopyStep | ExportStep) -> StepResult:
+        """Do what a step says."""
+        match step:
+            case RecordStep():
+                return self.record(step)
+            case AssembleStep():
+                return self.assemble(step)
+            case VerifyStep():
+                return self.verify(step)
+            case CopyStep():
+                return self.copy(step)
+            case ExportStep():
+                return self.export(step)
+            case _:
+                assert_never(step)
 
     def record(self, step: RecordStep) -> StepResult:
         """Cut one platform out of the solve's index and put it under its private name, all that it names with it.
@@ -51,9 +83,6 @@ class Actions:
         found = self._results.find(step.id)
         if found.digest:
             return found
-        standing = None if step.replaces else self.recall(step)
-        if standing:
-            return standing
         solve = self._results.get(step.solve)
         home = self.open(step.home)
         source = self._stores.layout(self._root / solve.path) if solve.path else home
@@ -70,18 +99,32 @@ class Actions:
             for child in manifests:
                 copy_tree(source, home, Digest(child.digest))
         image = next(child for child in manifests if not child.is_attestation)
-        if step.key is None:
-            home.put_manifest(part.digest, part)
-            return StepResult(digest=part.digest, manifest=Digest(image.digest))
-        self._inputs.keep(home, step.key)
-        parents, key = self._identify(step.key)
-        record = seal(part, inputs=step.key.inputs, scope=step.key.scope, parents=parents)
-        home.put_manifest(names.record_tag(step.key.scope, key), record)
-        return StepResult(digest=record.digest, manifest=Digest(image.digest), key=key)
+        notes = note_took(solve.seconds, self._emulated.get(step.solve, ()))
+        self._inputs.keep(home, step.key, notes, replaces=step.replaces)
+        return self._agree(step, home, part, Digest(image.digest))
+
+    def _agree(self, step: RecordStep, home: ImageStore, part: Manifest, image: Digest) -> StepResult:
+        """Put a record so that of runs that make the same at the same time all take one of theirs.
+
+        No registry puts what is not there yet and nothing else. So whoever has put a record waits for as long as
+        another may need between looking and putting, and takes what stands then (Fischer's algorithm). In a layout
+        there is no other run.
+        """
+        started = time.monotonic()
+        standing = self.recall(step)
+        if standing:
+            return standing
+        key = step.key
+        parents, name = self._identify(key)
+        record = seal(part, inputs=key.inputs, scope=key.scope, parents=parents)
+        home.put_manifest(names.record_tag(key.scope, name), record)
+        if not step.replaces and isinstance(step.home, RegistryHome):
+            time.sleep(max(_SHORTEST_WAIT, 2 * (time.monotonic() - started)))
+        return self.recall(step) or StepResult(digest=record.digest, manifest=image, key=name)
 
     def recall(self, step: RecordStep) -> StepResult | None:
         """The record of this platform build that stands by now, if there is one."""
-        if step.key is None or step.replaces:
+        if step.replaces:
             return None
         parents, key = self._identify(step.key)
         record = self.open(step.home).fetch_manifest(names.record_tag(step.key.scope, key))
@@ -113,28 +156,38 @@ class Actions:
             more = f" (and {len(others)} more)" if others else ""
             message = f"`{step.image}` is not what was declared: {first}{more}"
             raise VerificationError(message, hints=(f"look at it: `orchestrate verify {home.name}@{digest}`",))
-        match step.home:
-            case LayoutHome(path=path):
-                self._stores.layout(self._root / path).publish(step.tag, digest, owner=step.image)
-            case RegistryHome():
-                self._remember(step, home, _fetch(home, digest))
-            case _:
-                assert_never(step.home)
+        self._remember(step, home, _fetch(home, digest))
+        if isinstance(step.home, LayoutHome):
+            self._forget(self._layout(step.home))
         return StepResult(digest=digest)
 
+    def export(self, step: ExportStep) -> StepResult:
+        """Give a verified index to the layout that was asked for, by hard links where the disk has them."""
+        digest = self._results.digest(step.index)
+        source, target = self._layout(step.home), self._layout(step.target)
+        target.take(digest, source)
+        target.publish(step.tag, digest, owner=step.image)
+        return StepResult(digest=digest)
+
+    def _forget(self, layout: Layout) -> None:
+        """Remove what no last verified index leads to: nobody else looks after what is on this disk."""
+        standing = {tag: manifest for tag in layout.tags() if (manifest := layout.fetch_manifest(tag))}
+        layout.keep_only(kept_names(standing))
+
     def _remember(self, step: VerifyStep, home: ImageStore, index: Manifest) -> None:
-        """Put the private name of an index of which all parts are known to stand on the parents of this run.
+        """Put the private name of an index of which all parts are known to stand on the parents of this plan.
 
         Raises:
-            VerificationError: a part is not the one that was recorded.
+            VerificationError: a part is not the one that was recorded, or stands on another parent.
         """
         keys = tuple(self._results.find(part).key for part in step.parts)
         if not all(keys):
             return
-        for part, key in zip(step.parts, keys, strict=True):
+        for part, key, parents in zip(step.parts, keys, step.parents, strict=True):
             record = read_record(_fetch(home, self._results.digest(part)))
-            if names.part_key(record.part.inputs, record.parents) != key:
-                message = f"`{part}` stands on other parents than this run has built"
+            expected = tuple(sorted(map(self._results.digest, parents)))
+            if record.parents != expected or names.part_key(record.part.inputs, expected) != key:
+                message = f"`{part}` stands on other parents than those of this plan"
                 raise VerificationError(message, hints=("run it again: it is built anew then",))
         home.put_manifest(names.final_tag(step.scope, keys, step.extra.encode()), index)
         home.put_manifest(names.last_tag(step.scope, step.image), index)
@@ -155,12 +208,15 @@ class Actions:
     def open(self, home: Home) -> ImageStore:
         """The store of a home."""
         match home:
-            case LayoutHome(path=path):
-                return self._stores.layout(self._root / path)
+            case LayoutHome():
+                return self._layout(home)
             case RegistryHome(repository=repository):
                 return self.repository(repository)
             case _:
                 assert_never(home)
+
+    def _layout(self, home: LayoutHome) -> Layout:
+        return self._stores.layout(self._root / home.path)
 
     def repository(self, repository: Repository) -> ImageStore:
         """The store of a repository."""

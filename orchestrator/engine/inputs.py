@@ -36,8 +36,15 @@ class InputKeeper:
         self._listings = listings
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
-    def keep(self, home: ImageStore, key: RecordKey) -> None:
+    def keep(self, home: ImageStore, key: RecordKey, notes: Mapping[str, str], *, replaces: bool = False) -> None:
         """Put the input manifest and its listings under a name that follows from its digest, unless they are there.
+
+        Args:
+            home: where to.
+            key: what the build is known by.
+            notes: annotations, such as how long it took; they stand here because every plan reads this anyway, on any
+                machine and with or without a registry, while records and indexes stay the same bytes.
+            replaces: the notes of an earlier build from the same do not count any more.
 
         Raises:
             RegistryError: the store refuses or fails.
@@ -46,13 +53,15 @@ class InputKeeper:
             return
         with self._locks[home.name]:
             tag = names.inputs_tag(key.inputs)
-            if home.find(tag) is None:
-                home.put_manifest(tag, self._put_parts(home, key))
+            if replaces or home.find(tag) is None:
+                home.put_manifest(tag, self._put_parts(home, key, notes))
 
-    def _put_parts(self, home: ImageStore, key: RecordKey) -> Manifest:
+    def _put_parts(self, home: ImageStore, key: RecordKey, notes: Mapping[str, str]) -> Manifest:
         config = _put(home, key.manifest.encode(), INPUT_TYPE)
         layers = tuple(_put(home, self._listings[digest].text, LISTING_TYPE) for digest in key.listings)
-        artifact = ImageManifest(schema_version=2, config=config, artifact_type=INPUT_TYPE, layers=layers)
+        artifact = ImageManifest(
+            schema_version=2, config=config, artifact_type=INPUT_TYPE, layers=layers, annotations=dict(notes)
+        )
         # as in an index, what equals a default is to be found by readers
         fields = {**msgspec.to_builtins(artifact, str_keys=True), "mediaType": OCI_MANIFEST, "layers": list(layers)}
         return Manifest(media_type=OCI_MANIFEST, content=msgspec.json.encode(fields, order="sorted"))

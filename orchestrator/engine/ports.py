@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol, Self
 
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Descriptor, Manifest
@@ -54,8 +54,14 @@ class ImageStore(Protocol):
 class Layout(ImageStore, Protocol):
     """An OCI layout on disk."""
 
+    def take(self, digest: Digest, origin: Self) -> None:
+        """Take an index over from another layout with all that it leads to, whatever is here already."""
+
     def publish(self, tag: str, digest: Digest, *, owner: str) -> None:
         """Make this index the one entry of `owner`, and remove what nobody reaches any more."""
+
+    def keep_only(self, tags: frozenset[str]) -> None:
+        """Take away all other tags, and what none of these leads to."""
 
 
 class Stores(Protocol):

@@ -13,13 +13,14 @@ from orchestrator.oci.digest import Digest
 class StepResult(Model):
     """What a step gave: the digest of its index (or what it put), and where it has one, of the lone manifest in it.
 
-    `path` is the folder of a layout that a solve wrote, `key` what a record is known by.
+    `path` is the folder of a layout that a solve wrote, `key` what a record is known by, `seconds` how long it took.
     """
 
     digest: Digest | None = None
     manifest: Digest | None = None
     path: str = ""
     key: str = ""
+    seconds: float = 0.0
 
 
 class Results:

@@ -25,10 +25,12 @@ from orchestrator.errors import BuildError, InterruptedRunError, OrchestratorErr
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.context import Listing
+from orchestrator.plan.estimate import emulated_platforms
 from orchestrator.plan.lower import Lowered, lower_request
 from orchestrator.plan.model import (
     AssembleStep,
     CopyStep,
+    ExportStep,
     GateStep,
     LoadStep,
     Plan,
@@ -78,7 +80,13 @@ class Engine:
         self._emit = emit
         self._stores = stores
         self._results = Results()
-        self._actions = Actions(root=root, stores=stores, results=self._results, listings=work.listings)
+        self._actions = Actions(
+            root=root,
+            stores=stores,
+            results=self._results,
+            listings=work.listings,
+            emulated=emulated_platforms(work.plan),
+        )
         self._records: dict[str, list[RecordStep]] = {}
         for step in work.plan.steps:
             if isinstance(step, RecordStep):
@@ -190,7 +198,7 @@ class Engine:
         """
         records = self._records[solve.id]
         known = {each.step for each in self._work.plan.known}
-        if all(parent in known for record in records if record.key for parent in record.key.parents):
+        if all(parent in known for record in records for parent in record.key.parents):
             return False
         found = [await in_thread(self._actions.recall, record) for record in records]
         if not all(found):
@@ -204,14 +212,8 @@ class Engine:
         match step:
             case SolveStep():
                 return await self._solve(step, folder)
-            case RecordStep():
-                return await in_thread(self._actions.record, step)
-            case AssembleStep():
-                return await in_thread(self._actions.assemble, step)
-            case VerifyStep():
-                return await in_thread(self._actions.verify, step)
-            case CopyStep():
-                return await in_thread(self._actions.copy, step)
+            case RecordStep() | AssembleStep() | VerifyStep() | CopyStep() | ExportStep():
+                return await in_thread(self._actions.act, step)
             case PromoteStep():
                 return await self._promote(step)
             case LoadStep():

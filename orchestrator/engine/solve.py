@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,7 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
     attempt = 0
     while True:
         outcomes: list[Outcome] = []
+        started = time.monotonic()
         for number, invocation in enumerate(work.invocations):
             outcome = await invoker.run(
                 invocation,
@@ -72,7 +74,7 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
                 break
         result = backend.results(work.request, tuple(outcomes)).get(step.id, _silence(work.chosen.name))
         if isinstance(result, SolveResult):
-            return StepResult(digest=result.digest, path=result.path)
+            return StepResult(digest=result.digest, path=result.path, seconds=time.monotonic() - started)
         if result.kind is FailureKind.USER or attempt >= step.solve.retries:
             raise PushFailedError(result) if result.by_registry else SolveFailedError(result)
         attempt += 1

@@ -184,7 +184,7 @@ def identify(content: bytes, declared: str) -> Manifest:
     Raises:
         ValueError: it is no manifest or index, or says two things at once.
     """
-    shape = _decode(content, _Shape)
+    shape = _decode(content, _SHAPE)
     is_index = shape.manifests is not msgspec.UNSET
     is_image = shape.config is not msgspec.UNSET or shape.layers is not msgspec.UNSET
     if is_index == is_image:
@@ -209,7 +209,7 @@ def parse_index(content: bytes) -> ImageIndex:
     Raises:
         ValueError: it is not JSON, not an index, or has a descriptor with an illegal digest or size.
     """
-    index = _decode(content, ImageIndex)
+    index = _decode(content, _INDEX)
     if index.media_type not in INDEX_TYPES:
         msg = f"not an image index: media type `{index.media_type}`"
         raise ValueError(msg)
@@ -223,7 +223,7 @@ def parse_manifest(content: bytes) -> ImageManifest:
     Raises:
         ValueError: it is not JSON, not a manifest, or has a descriptor with an illegal digest or size.
     """
-    manifest = _decode(content, _ImageManifest)
+    manifest = _decode(content, _MANIFEST)
     if manifest.media_type not in MANIFEST_TYPES:
         msg = f"not an image manifest: media type `{manifest.media_type}`"
         raise ValueError(msg)
@@ -238,17 +238,24 @@ def parse_config(content: bytes) -> ImageConfig:
     Raises:
         ValueError: it is not JSON or lacks `os` or `architecture`.
     """
-    return _decode(content, ImageConfig)
+    return _decode(content, _CONFIG)
 
 
 _Value = TypeVar("_Value")
 
 
-def _decode(content: bytes, kind: type[_Value]) -> _Value:
+_SHAPE: Final = msgspec.json.Decoder(_Shape)
+_INDEX: Final = msgspec.json.Decoder(ImageIndex)
+_MANIFEST: Final = msgspec.json.Decoder(_ImageManifest)
+_CONFIG: Final = msgspec.json.Decoder(ImageConfig)
+
+
+def _decode(content: bytes, decoder: msgspec.json.Decoder[_Value]) -> _Value:
     try:
-        return msgspec.json.decode(content, type=kind)
+        return decoder.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        msg = f"not an OCI {kind.__name__.lstrip('_')}: {error}"
+        kind = decoder.type
+        msg = f"not an OCI {getattr(kind, '__name__', str(kind)).lstrip('_')}: {error}"
         raise ValueError(msg) from error
 
 

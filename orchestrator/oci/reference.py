@@ -74,6 +74,7 @@ def check_tag(tag: str) -> None:
         raise ValueError(msg)
 
 
+@lru_cache(maxsize=1024)
 def is_registry_host(text: str) -> bool:
     """Whether this is `name`, `name:port` or `[IPv6]:port`, with a port that exists."""
     match = _HOST.match(text)

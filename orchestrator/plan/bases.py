@@ -252,43 +252,62 @@ def check_lock(bases: Iterable[Base], lock: Lock | None, *, file: str = LOCK_FIL
             )
 
 
-def check_platforms(bases: Iterable[Base], lock: Lock, build_platforms: tuple[Platform, ...]) -> Iterator[Diagnostic]:
-    """Each use of a locked image that lacks the platform which is needed there.
+def check_platforms(
+    bases: Iterable[Base],
+    lock: Lock | None,
+    known: Mapping[Reference, BaseFacts],
+    build_platforms: tuple[Platform, ...],
+) -> Iterator[Diagnostic]:
+    """Each use of an external image that lacks the platform which is needed there.
 
-    `build_platforms` are those of the nodes: an image that runs where the build runs has to offer one of them.
+    Args:
+        bases: the images.
+        lock: says what those have that are locked.
+        known: what the others are; of what is not in it, nothing is said.
+        build_platforms: those of the nodes: an image that runs where the build runs has to offer one of them.
     """
     for base in bases:
-        locked = lock.bases.get(base.reference)
-        if locked is not None:
-            for use in base.uses:
-                yield from _check_use(use, locked, build_platforms)
+        locked = lock.bases.get(base.reference) if lock else None
+        found = known.get(base.reference)
+        platforms = locked.platforms if locked else found.platforms if found else ()
+        places = (KeyPlace(file=LOCK_FILE, keys=("bases", str(base.reference), "platforms")),) if locked else ()
+        for use in base.uses if locked or platforms else ():
+            yield from _check_use(use, _Offer(platforms=platforms, places=places), build_platforms)
 
 
-def _check_use(use: BaseUse, locked: LockedBase, build_platforms: tuple[Platform, ...]) -> Iterator[Diagnostic]:
-    if use.on_build_platform and any(choose_platform(locked.platforms, one) for one in build_platforms):
+class _Offer(Model):
+    """The platforms of an external image, and where it is written that it has these."""
+
+    platforms: tuple[Platform, ...]
+    places: tuple[Place, ...]
+
+
+def _check_use(use: BaseUse, offer: _Offer, build_platforms: tuple[Platform, ...]) -> Iterator[Diagnostic]:
+    if use.on_build_platform and any(choose_platform(offer.platforms, one) for one in build_platforms):
         return
     for platform in use.needed:
-        if choose_platform(locked.platforms, platform) is None:
+        if choose_platform(offer.platforms, platform) is None:
             yield Diagnostic(
                 code="base-platform",
-                message=f"`{use.reference}` has no `{platform}`: it has {_listed(locked.platforms)}",
+                message=f"`{use.reference}` has no `{platform}`: it has {_listed(offer.platforms)}",
                 place=use.place,
                 subject=use.image,
-                related=(KeyPlace(file=LOCK_FILE, keys=("bases", str(use.reference), "platforms")),),
-                hints=tuple(_hints(use, platform, locked)),
+                related=offer.places,
+                hints=tuple(_hints(use, platform, offer)),
             )
 
 
-def _hints(use: BaseUse, platform: Platform, locked: LockedBase) -> Iterator[str]:
+def _hints(use: BaseUse, platform: Platform, offer: _Offer) -> Iterator[str]:
     name = familiar(use.reference)
     if platform == use.platform:
         yield f"take another image, or `{platform}` from the platforms of `{use.image}`"
     else:
         yield "take another image"
-    if use.kind in {BaseKind.COPY, BaseKind.MOUNT} and locked.platforms:
-        stage = f"FROM --platform={locked.platforms[0]} {name} AS …"
+    if use.kind in {BaseKind.COPY, BaseKind.MOUNT} and offer.platforms:
+        stage = f"FROM --platform={offer.platforms[0]} {name} AS …"
         yield f"data of one platform for all: `{stage}`, and take from that stage"
-    yield f"`orchestrate lock --update '{name}'` looks whether it has it by now"
+    if offer.places:
+        yield f"`orchestrate lock --update '{name}'` looks whether it has it by now"
 
 
 def _listed(platforms: tuple[Platform, ...]) -> str:

@@ -12,10 +12,11 @@ from orchestrator.diagnostics import Diagnostic
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.platform import Platform
-from orchestrator.oci.reference import Reference
+from orchestrator.oci.reference import Reference, Repository
 from orchestrator.plan.edges import DockerfileReader
 from orchestrator.plan.facts import RunFacts
 from orchestrator.plan.graph import Edge, Order, ancestors
+from orchestrator.plan.home import find_homes
 from orchestrator.plan.image import Image, Variant, build_id
 from orchestrator.plan.memory import final_extra, parent_builds
 from orchestrator.plan.model import (
@@ -30,12 +31,12 @@ from orchestrator.plan.model import (
     PlatformBuild,
     Reason,
     RecordKey,
-    RegistryHome,
 )
 from orchestrator.plan.place import ConfiguredBackend, PlacementRules, Placements, place_images
 from orchestrator.plan.release import ReleaseRules, planned_tags, unknown_tags
 from orchestrator.plan.stepnames import record_of
 from orchestrator.plan.steps import PlacedVariant, ReadyImage, known_results, plan_steps
+from orchestrator.plan.volatile import volatile_names
 from orchestrator.plan.wire import Origins, Wirer, Wiring, unpublished_hints
 
 
@@ -56,7 +57,10 @@ class Scope(Model):
 
 
 class Declared(Model):
-    """What the project declares, resolved: images, their edges and order, and who reads their Dockerfiles."""
+    """What the project declares, resolved: images, their edges and order, and what external images are pinned to.
+
+    `state` is the one repository for the results of all images, where there is one.
+    """
 
     project: str
     images: tuple[Image, ...]
@@ -64,6 +68,7 @@ class Declared(Model):
     order: Order
     platforms: Mapping[str, PlatformTable]
     lock: Lock | None = None
+    state: Repository | None = None
 
 
 def selected_images(declared: Declared, scope: Scope) -> tuple[Image, ...]:
@@ -163,7 +168,7 @@ class _Compiler:
     def compile(self) -> Plan:
         scope = self._scope
         waves = self._waves()
-        homes = {image.name: self._home(image) for image in self._images}
+        homes = find_homes(self._images, scope.destination, self._declared.state)
         placed = self._placements
         origins = Origins(
             homes=homes, published=published_parents(self._declared, self._images, self._facts),
@@ -198,7 +203,7 @@ class _Compiler:
                     name=image.name, wave=wave, action=self._action(image, tags, digest, complete=complete),
                     platforms=image.platforms, publish=image.publish, repository=image.repository, tags=tags,
                     edges=edges, version=image.version, description=image.description, test=image.test,
-                    digest=digest,
+                    digest=digest, place=self._place(image, homes[image.name]),
                 )
             )  # fmt: skip
             builds += self._builds(image, placements, wirings, wave)
@@ -209,7 +214,7 @@ class _Compiler:
                         image=image, home=homes[image.name], tags=tags, digest=digest,
                         scope=rules.scope, extra=final_extra(image).decode(), forced=image.name in rules.forced,
                         variants=tuple(
-                            self._placed(image, variant, placement, wirings[variant.platform], homes[image.name])
+                            self._placed(image, variant, placement, wirings[variant.platform])
                             for variant, placement in zip(image.variants, placements.values(), strict=True)
                         ),
                         parents=self._parents(image.name, homes), data_parents=self._data_parents(edges, homes),
@@ -221,6 +226,7 @@ class _Compiler:
             destination=scope.destination,
             host=self._facts.host,
             replace_tags=scope.rules.replace_tags,
+            layout_folder=scope.layout_folder,
         )
         self._found += unknown_tags(planned) if scope.destination is Destination.PUSH else ()
         used = {build.placement.backend for build in builds if build.placement}
@@ -245,7 +251,8 @@ class _Compiler:
         """External images by digest: what was looked up, and rather what is locked."""
         lock = self._declared.lock
         locked = {reference: base.digest for reference, base in lock.bases.items()} if lock else {}
-        return {**self._facts.bases, **locked}
+        known = {reference: base.digest for reference, base in self._facts.bases.items() if not reference.digest}
+        return {**known, **locked}
 
     def _action(self, image: Image, tags: tuple[PlannedTag, ...], digest: Digest | None, *, complete: bool) -> Action:
         if not complete:
@@ -262,17 +269,16 @@ class _Compiler:
         return Action.GRAFT if stands else Action.BUILD
 
     def _placed(
-        self, image: Image, variant: Variant, placement: PlannedPlacement | None, wiring: Wiring, home: Home
+        self, image: Image, variant: Variant, placement: PlannedPlacement | None, wiring: Wiring
     ) -> PlacedVariant:
         build = build_id(image.name, variant.platform)
         manifest = self._facts.inputs.get(build)
-        key = self._key(image, variant, build) if isinstance(home, RegistryHome) else None
         return PlacedVariant(
             variant=variant,
             placement=placement,
             wiring=wiring,
             inputs=manifest.digest if manifest else None,
-            key=key,
+            key=self._key(image, variant, build),
             remembered=self._facts.memory.parts.get(build),
         )
 
@@ -284,10 +290,11 @@ class _Compiler:
             waves[image.name] = 1 + max(parents, default=0)
         return waves
 
-    def _home(self, image: Image) -> Home:
-        if self._scope.destination.uses_registry and image.repository:
-            return RegistryHome(repository=image.repository)
-        return LayoutHome(path=f"{self._scope.layout_folder}/{image.name}")
+    def _place(self, image: Image, home: Home) -> str:
+        """Where people find its verified index: in its home, or in the layout that they have asked for."""
+        if self._scope.destination is Destination.LAYOUT:
+            return str(LayoutHome(path=f"{self._scope.layout_folder}/{image.name}"))
+        return str(home)
 
     def _check_home(self, image: Image, home: Home) -> Iterator[Diagnostic]:
         """What is pushed needs a repository to be pushed to."""
@@ -316,7 +323,7 @@ class _Compiler:
         wirings: Mapping[Platform, Wiring],
         wave: int,
     ) -> Iterator[PlatformBuild]:
-        for platform, placement in placements.items():
+        for variant, (platform, placement) in zip(image.variants, placements.items(), strict=True):
             build = build_id(image.name, platform)
             needs = self._needs(image.name, platform)
             manifest = self._facts.inputs.get(build)
@@ -333,6 +340,7 @@ class _Compiler:
                 reasons=blocked or (() if stands else self._reasons(image.name, build, needs)),
                 placement=None if stands else placement,
                 inputs=manifest.digest if manifest and not manifest.unknown else None,
+                volatile=volatile_names(variant.options),
             )
 
     def _key(self, image: Image, variant: Variant, build: str) -> RecordKey:
@@ -356,7 +364,7 @@ class _Compiler:
         facts = self._facts
         manifest = facts.inputs.get(build)
         if name in facts.state.forced and manifest:
-            return (Reason(code="forced", message="asked for"),)
+            return (facts.state.forced[name],)
         if manifest and manifest.unknown and facts.state.asked:
             message = f"nothing is remembered of what cannot be looked up: {', '.join(manifest.unknown)}"
             return (Reason(code="new", message=message, items=manifest.unknown),)

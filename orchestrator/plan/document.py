@@ -15,6 +15,8 @@ from orchestrator.config.credentials import hide_userinfo
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
+from orchestrator.plan.affected import Since
+from orchestrator.plan.estimate import Estimate
 from orchestrator.plan.image import PlatformTest
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.masked import masked_argv, masked_command
@@ -24,9 +26,11 @@ from orchestrator.plan.model import (
     PlannedImage,
     PlatformBuild,
     PromoteStep,
+    Reason,
     SolveStep,
     Step,
 )
+from orchestrator.plan.volatile import kept_by_image
 
 SCHEMA_ID: Final = "https://orchestrate-builds.dev/schema/plan-1.0.json"
 
@@ -68,6 +72,9 @@ class ImageDocument(Model):
     edges: tuple[EdgeDocument, ...]
     test: TestDocument | None
     digest: Annotated[str | None, Meta(description="The index that stands already, of all its platforms.")]
+    keeps: Annotated[
+        tuple[str, ...], Meta(description="Volatile args and labels that keep the values of an earlier build.")
+    ]
 
 
 class ReasonDocument(Model):
@@ -146,6 +153,31 @@ class SummaryDocument(Model):
     warnings: int
 
 
+class EstimateDocument(Model):
+    """How long it takes, from the durations of earlier builds."""
+
+    seconds: Annotated[float | None, Meta(description="Null where no duration is known of any of its builds.")]
+    critical_path: Annotated[tuple[str, ...], Meta(description="Ids of builds, parents first.")]
+    critical_seconds: Annotated[float, Meta(description="How long those take alone.")]
+    builds: Annotated[int, Meta(description="The platform builds to do.")]
+    unknown: Annotated[int, Meta(description="Those without a duration; they count as the median of the others.")]
+
+
+class AffectedDocument(Model):
+    """An image that is affected."""
+
+    image: str
+    reasons: tuple[ReasonDocument, ...]
+
+
+class SinceDocument(Model):
+    """What `--since` found; images that are not selected are in it, too."""
+
+    ref: str
+    commit: Annotated[str, Meta(description="The last commit that it has in common with HEAD.")]
+    affected: tuple[AffectedDocument, ...]
+
+
 class PlanDocument(Model):
     """A plan."""
 
@@ -159,27 +191,68 @@ class PlanDocument(Model):
     steps: tuple[StepDocument, ...]
     diagnostics: tuple[DiagnosticDocument, ...]
     summary: SummaryDocument
+    estimate: Annotated[EstimateDocument | None, Meta(description="Null where nothing is built, or nobody was asked.")]
+    since: Annotated[SinceDocument | None, Meta(description="Null without `--since`.")] = None
 
 
-def build_document(plan: Plan, lowered: Lowered, diagnostics: tuple[Diagnostic, ...]) -> PlanDocument:
+_DOCUMENT: Final = msgspec.json.Decoder(PlanDocument)
+
+
+def build_document(
+    plan: Plan,
+    lowered: Lowered,
+    diagnostics: tuple[Diagnostic, ...],
+    estimate: Estimate | None = None,
+    since: Since | None = None,
+) -> PlanDocument:
     """The document of a plan; `diagnostics` are all findings of the command, with their places resolved."""
+    keeps = kept_by_image(plan.builds)
     return PlanDocument(
         format_version=FORMAT_VERSION,
         project=plan.project,
         destination=plan.destination.value,
         run=plan.run,
         blocked=plan.blocked,
-        images=tuple(_image(image) for image in plan.images),
+        images=tuple(_image(image, keeps.get(image.name, ())) for image in plan.images),
         builds=tuple(_build(build) for build in plan.builds),
         steps=tuple(_step(step, lowered.invocations, lowered.refusals) for step in plan.steps),
         diagnostics=tuple(map(diagnostic_document, diagnostics)),
         summary=summarise(plan, diagnostics),
+        estimate=EstimateDocument(**msgspec.structs.asdict(estimate)) if estimate else None,
+        since=_since(since),
     )
 
 
 def render_document(document: PlanDocument) -> bytes:
     """The bytes of `--format json`, indented by two, ending in a newline."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _since(since: Since | None) -> SinceDocument | None:
+    """What `--since` found, as JSON."""
+    if since is None:
+        return None
+    affected = (
+        AffectedDocument(image=image.name, reasons=tuple(map(_reason, image.reasons))) for image in since.affected
+    )
+    return SinceDocument(ref=since.ref, commit=since.commit, affected=tuple(affected))
+
+
+def parse_document(content: bytes) -> PlanDocument:
+    """Read what `render_document` wrote.
+
+    Raises:
+        ValueError: it is no plan, or of another format.
+    """
+    try:
+        document = _DOCUMENT.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"not a plan: {error}"
+        raise ValueError(msg) from error
+    if document.format_version != FORMAT_VERSION:
+        msg = f"a plan of format {document.format_version[:20]}, expected {FORMAT_VERSION}"
+        raise ValueError(msg)
+    return document
 
 
 def plan_schema() -> dict[str, object]:
@@ -225,7 +298,7 @@ def diagnostic_document(diagnostic: Diagnostic) -> DiagnosticDocument:
     )
 
 
-def _image(image: PlannedImage) -> ImageDocument:
+def _image(image: PlannedImage, keeps: tuple[str, ...]) -> ImageDocument:
     return ImageDocument(
         name=image.name,
         repository=str(image.repository) if image.repository else None,
@@ -248,6 +321,7 @@ def _image(image: PlannedImage) -> ImageDocument:
         ),
         test=_test(image.test),
         digest=_text(image.digest),
+        keeps=keeps,
     )
 
 
@@ -273,9 +347,7 @@ def _build(build: PlatformBuild) -> BuildDocument:
         wave=build.wave,
         needs=build.needs,
         action=build.action.value,
-        reasons=tuple(
-            ReasonDocument(code=reason.code, message=reason.message, items=reason.items) for reason in build.reasons
-        ),
+        reasons=tuple(map(_reason, build.reasons)),
         placement=PlacementDocument(
             backend=placement.backend,
             node=placement.node,
@@ -286,6 +358,10 @@ def _build(build: PlatformBuild) -> BuildDocument:
         else None,
         input=_text(build.inputs),
     )
+
+
+def _reason(reason: Reason) -> ReasonDocument:
+    return ReasonDocument(code=reason.code, message=reason.message, items=reason.items)
 
 
 def _step(

@@ -44,13 +44,22 @@ class Uses(Model):
 
 
 class DockerfileReader:
-    """Parses each Dockerfile once, and resolves it once for each set of args; findings are collected once."""
+    """Parses each Dockerfile once, and resolves it once for each set of args; findings are collected once.
 
-    def __init__(self, texts: Mapping[str, str | None], host: Platform) -> None:
+    Args:
+        texts: those of the Dockerfiles by path.
+        host: the platform of this machine.
+        known: what parsing some of them gives, without findings.
+    """
+
+    def __init__(
+        self, texts: Mapping[str, str | None], host: Platform, known: Mapping[str, Dockerfile] | None = None
+    ) -> None:
         self.found: list[Diagnostic] = []
+        self.learned: dict[str, Dockerfile] = {}
         self._texts = texts
         self._host = host
-        self._parsed: dict[str, Dockerfile | None] = {}
+        self._parsed: dict[str, Dockerfile | None] = {**(known or {})}
         self._uses: dict[tuple[object, ...], Uses | None] = {}
         self._known: dict[tuple[int, Platform], Uses | None] = {}
         self._alive: list[BuildOptions] = []
@@ -91,11 +100,14 @@ class DockerfileReader:
         return options.dockerfile, self._texts.get(options.dockerfile)
 
     def _parse(self, file: str, text: str) -> Dockerfile | None:
-        key = file if not file.endswith("(inline)") else text
+        is_inline = file.endswith("(inline)")
+        key = text if is_inline else file
         if key not in self._parsed:
             dockerfile, found = parse(text, file)
             self._parsed[key] = dockerfile
             self.found += found
+            if dockerfile and not found and not is_inline:
+                self.learned[file] = dockerfile
         return self._parsed[key]
 
     def _resolve(self, dockerfile: Dockerfile, file: str, options: BuildOptions, platform: Platform) -> Uses:

@@ -10,9 +10,11 @@ from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference
+from orchestrator.plan.bases import BaseFacts
 from orchestrator.plan.inputs import InputManifest
 from orchestrator.plan.memory import NOTHING, Memory
 from orchestrator.plan.model import Reason
+from orchestrator.plan.past import Past
 from orchestrator.plan.scopes import DEFAULT_SCOPE
 
 
@@ -51,30 +53,32 @@ class TagState(Model):
 
 
 class StateRules(Model):
-    """The scope that a run writes, all that it reads, and the images that are built though they stand.
+    """The scope that a run writes, all that it reads, and why images are built though they stand.
 
     `asked`: registries were asked what stands.
     """
 
     scope: str = DEFAULT_SCOPE
     reads: tuple[str, ...] = (DEFAULT_SCOPE,)
-    forced: frozenset[str] = frozenset()
+    forced: Mapping[str, Reason] = {}
     asked: bool = False
 
 
 class RunFacts(Model):
     """What is known of nodes and registries. A tag that is not in `tags` was not asked for.
 
-    `bases` are the digests of external images, `inputs` the input manifests of platform builds by id, `listings` the
-    digests in them that are of listings of contexts, `memory` what stands already, `reasons` why the rest is built.
+    `bases` are external images, by tag or digest, `inputs` the input manifests of platform builds by id, `listings` the
+    digests in them that are of listings of contexts, `memory` what stands already, `reasons` why the rest is built, and
+    `past` what is known of when it was built last.
     """
 
     nodes: Mapping[str, tuple[Node, ...]]
     host: Platform
     tags: Mapping[str, TagState]
-    bases: Mapping[Reference, Digest] = {}
+    bases: Mapping[Reference, BaseFacts] = {}
     inputs: Mapping[str, InputManifest] = {}
     listings: frozenset[Digest] = frozenset()
     memory: Memory = NOTHING
     reasons: Mapping[str, tuple[Reason, ...]] = {}
+    past: Mapping[str, Past] = {}
     state: StateRules = StateRules()

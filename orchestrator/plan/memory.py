@@ -16,11 +16,11 @@ from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.record import Part, read_parts, read_record
-from orchestrator.oci.reference import Repository
 from orchestrator.plan import names
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import Image, build_id
 from orchestrator.plan.inputs import InputManifest
+from orchestrator.plan.model import Home
 
 
 class RememberedPart(Model):
@@ -50,7 +50,7 @@ class Wanted(Model):
     """
 
     name: str
-    repository: Repository
+    home: Home
     builds: Mapping[Platform, str]
     inputs: Mapping[Platform, Digest | None]
     parents: Mapping[Platform, tuple[str, ...]]
@@ -58,9 +58,12 @@ class Wanted(Model):
 
 
 def final_extra(image: Image) -> bytes:
-    """What besides its parts decides whether an index is right: its annotations, and the test that it has passed."""
+    """What besides its parts decides whether an index is right: its annotations, and the test that it has passed.
+
+    Its name does, too: images that are made from the same may share a repository, and each has tags of its own.
+    """
     test = (image.test.run, tuple(map(str, image.test.platforms))) if image.test else None
-    return msgspec.json.encode((image.annotations, test))
+    return msgspec.json.encode((image.name, image.annotations, test))
 
 
 def parent_builds(edges: Iterable[Edge], planned: Collection[str], platform: Platform) -> tuple[str, ...]:
@@ -74,21 +77,25 @@ def parent_builds(edges: Iterable[Edge], planned: Collection[str], platform: Pla
 
 
 def want_images(
-    images: tuple[Image, ...], edges: Iterable[Edge], inputs: Mapping[str, InputManifest]
+    images: tuple[Image, ...],
+    edges: Iterable[Edge],
+    inputs: Mapping[str, InputManifest],
+    homes: Mapping[str, Home],
 ) -> Iterator[Wanted]:
-    """The images of a plan that may stand in their registries, parents first."""
+    """The images of a plan that may stand in their homes, parents first; one that has none stands nowhere."""
     by_child: dict[str, list[Edge]] = {}
     for edge in edges:
         by_child.setdefault(edge.child, []).append(edge)
     planned = {image.name for image in images}
     for image in images:
-        if image.repository is None:
+        home = homes.get(image.name)
+        if home is None:
             continue
         builds = {platform: build_id(image.name, platform) for platform in image.platforms}
         own = by_child.get(image.name, ())
         yield Wanted(
             name=image.name,
-            repository=image.repository,
+            home=home,
             builds=builds,
             inputs={platform: _known_digest(inputs.get(build)) for platform, build in builds.items()},
             parents={platform: parent_builds(own, planned, platform) for platform in builds},
@@ -123,7 +130,7 @@ class RecordOf(Model):
 class Question(Model):
     """A private name to be looked up."""
 
-    repository: Repository
+    home: Home
     tag: str
 
 
@@ -185,12 +192,11 @@ class Recollection:
         if len(keys) != len(image.builds):
             return ()
         return tuple(
-            Question(repository=image.repository, tag=names.final_tag(scope, keys.values(), image.extra))
-            for scope in self._scopes
+            Question(home=image.home, tag=names.final_tag(scope, keys.values(), image.extra)) for scope in self._scopes
         )
 
     def _record_questions(self, image: Wanted, key: str) -> tuple[Question, ...]:
-        return tuple(Question(repository=image.repository, tag=names.record_tag(scope, key)) for scope in self._scopes)
+        return tuple(Question(home=image.home, tag=names.record_tag(scope, key)) for scope in self._scopes)
 
     def _takes_final(self, image: Wanted, finals: tuple[Question, ...]) -> bool:
         return any(self._final(image, question) for question in finals)

@@ -65,7 +65,7 @@ class PlannedPlacement(Model):
 
 
 class PlatformBuild(Model):
-    """One image for one platform."""
+    """One image for one platform; `volatile` are the names of its volatile args and labels."""
 
     id: str
     image: str
@@ -76,6 +76,7 @@ class PlatformBuild(Model):
     reasons: tuple[Reason, ...]
     placement: PlannedPlacement | None = None
     inputs: Digest | None = None
+    volatile: tuple[str, ...] = ()
 
 
 class PlannedTag(Model):
@@ -98,7 +99,7 @@ class PlannedTag(Model):
 
 
 class PlannedImage(Model):
-    """One image of the plan."""
+    """One image of the plan; `place` is where people find its verified index."""
 
     name: str
     wave: int
@@ -112,6 +113,7 @@ class PlannedImage(Model):
     description: str = ""
     test: PlatformTest | None = None
     digest: Digest | None = None
+    place: str = ""
 
 
 class LayoutHome(Model, tag="layout"):
@@ -119,11 +121,29 @@ class LayoutHome(Model, tag="layout"):
 
     path: str
 
+    def __str__(self) -> str:
+        """How people read it."""
+        return f"oci:{self.path}"
+
+    @property
+    def answers(self) -> str:
+        """Who answers for it: the layout itself."""
+        return str(self)
+
 
 class RegistryHome(Model, tag="registry"):
     """A repository in a registry."""
 
     repository: Repository
+
+    def __str__(self) -> str:
+        """How people read it."""
+        return str(self.repository)
+
+    @property
+    def answers(self) -> str:
+        """Who answers for it: where one repository is silent, all of its registry are."""
+        return self.repository.registry
 
 
 Home: TypeAlias = LayoutHome | RegistryHome
@@ -158,7 +178,7 @@ class RecordKey(Model):
 
 
 class RecordStep(Model, tag="record"):
-    """Cut one platform out of what a solve gave, and put it under its private name; in a layout it has none.
+    """Cut one platform out of what a solve gave, and put it under its private name.
 
     What another run has put under that name by then is taken instead, unless `replaces`.
     """
@@ -169,7 +189,7 @@ class RecordStep(Model, tag="record"):
     solve: StepId
     platform: Platform
     home: Home
-    key: RecordKey | None = None
+    key: RecordKey
     replaces: bool = False
 
 
@@ -187,7 +207,8 @@ class AssembleStep(Model, tag="assemble"):
 class VerifyStep(Model, tag="verify"):
     """Read the index back, hold it against what is declared, and only then put its private name.
 
-    In a layout that is `tag`; in a registry it follows from `parts`, the scope, and what else decides (`extra`).
+    That follows from `parts`, the scope, and what else decides (`extra`). `parents` are, for each part, the records
+    that it has to stand on.
     """
 
     id: StepId
@@ -195,9 +216,9 @@ class VerifyStep(Model, tag="verify"):
     needs: tuple[StepId, ...]
     index: StepId
     parts: tuple[StepId, ...]
+    parents: tuple[tuple[StepId, ...], ...]
     platforms: tuple[Platform, ...]
     home: Home
-    tag: str = ""
     scope: str = ""
     extra: str = ""
 
@@ -211,6 +232,18 @@ class CopyStep(Model, tag="copy"):
     index: StepId
     home: Home
     target: Repository
+
+
+class ExportStep(Model, tag="export"):
+    """Give the verified index to the layout that the user asked for, as its one entry, under a tag."""
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    index: StepId
+    home: LayoutHome
+    target: LayoutHome
+    tag: str
 
 
 class GateStep(Model, tag="gate"):
@@ -253,7 +286,9 @@ class LoadStep(Model, tag="load"):
     names: tuple[str, ...]
 
 
-Step: TypeAlias = SolveStep | RecordStep | AssembleStep | VerifyStep | CopyStep | GateStep | PromoteStep | LoadStep
+Step: TypeAlias = (
+    SolveStep | RecordStep | AssembleStep | VerifyStep | CopyStep | ExportStep | GateStep | PromoteStep | LoadStep
+)
 
 
 class Known(Model):

@@ -59,6 +59,21 @@ def note_tag(tag: str) -> str:
     return "mv-" + _hex(tag)
 
 
+def is_asked_first(name: str) -> bool:
+    """Whether a plan of which nothing has changed asks for this name: a verified index, or the note of a moving tag."""
+    return name.startswith(("ok-", "mv-"))
+
+
+def is_record(name: str) -> bool:
+    """Whether it is the name of a record of a platform build."""
+    return name.startswith("in-")
+
+
+def is_last(name: str) -> bool:
+    """Whether it is the name of the last verified index of an image."""
+    return name.startswith("at-")
+
+
 def copy_tag(index: Digest) -> str:
     """The tag of an index that was copied to another repository, until it has its public ones: `ok-<64 hex>`."""
     return "ok-" + index.removeprefix("sha256:")

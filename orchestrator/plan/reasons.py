@@ -7,9 +7,26 @@ from typing import Final
 
 from orchestrator.plan.inputs import UNKNOWN, Entries, InputManifest
 from orchestrator.plan.model import Reason
+from orchestrator.plan.past import Past
 
 _SHOWN: Final = 3
 """How many names a message holds before it counts the rest; `items` holds them all."""
+
+
+def explain(past: Past, new: InputManifest) -> tuple[Reason, ...]:
+    """Why it is built; empty for what was made from the same last, and is not there all the same."""
+    if past.problem:
+        return (Reason(code="new", message="what was built before cannot be read"),)
+    if not past.is_known:
+        return (Reason(code="new", message="nothing built before is remembered"),)
+    if past.inputs is None:
+        return (Reason(code="platform_added", message=f"`{new.platform}` is new"),)
+    if past.manifest is None:
+        return (Reason(code="config_changed", message="what it was made from last is not kept any more"),)
+    if past.rebuilt:
+        shown = _list(tuple(dict.fromkeys(build.partition("@")[0] for build in past.rebuilt)))
+        return (Reason(code="upstream_rebuilt", message=f"{shown} was built again since", items=past.rebuilt),)
+    return compare(past.manifest, new, {name: changes.paths for name, changes in past.changes.items()})
 
 
 def compare(old: InputManifest, new: InputManifest, paths: Mapping[str, tuple[str, ...]]) -> tuple[Reason, ...]:

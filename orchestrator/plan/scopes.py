@@ -24,10 +24,19 @@ def choose_scope(asked: str | None, environment: Mapping[str, str]) -> str:
         ValueError: what was asked for is no legal name.
     """
     chosen = asked or environment.get(VARIABLE) or _from_ci(environment)
-    if not _LEGAL.match(chosen):
-        msg = f"`{chosen}` is no state scope: lower-case letters, digits, `.`, `_` and `-`, at most 64"
-        raise ValueError(msg)
+    check_scope(chosen)
     return chosen
+
+
+def check_scope(name: str) -> None:
+    """Hold a name against what scopes may be called.
+
+    Raises:
+        ValueError: it is no legal name.
+    """
+    if not _LEGAL.match(name):
+        msg = f"`{name}` is no state scope: lower-case letters, digits, `.`, `_` and `-`, at most 64"
+        raise ValueError(msg)
 
 
 def read_scopes(written: str, read: tuple[str, ...]) -> tuple[str, ...]:

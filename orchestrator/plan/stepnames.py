@@ -27,6 +27,11 @@ def record_of(build: str) -> StepId:
     return f"record:{build}"
 
 
+def build_of(record: StepId) -> str:
+    """The platform build that a record is of, by its id."""
+    return record.partition(":")[2]
+
+
 def assemble_id(image: str) -> StepId:
     """The index of an image."""
     return f"assemble:{image}"
@@ -40,6 +45,11 @@ def verify_id(image: str) -> StepId:
 def copy_id(image: str, target: Repository) -> StepId:
     """The copy of an image to another repository."""
     return f"copy:{image}:{target}"
+
+
+def export_id(image: str) -> StepId:
+    """The layout of an image where the user asked for it."""
+    return f"export:{image}"
 
 
 def promote_id(image: str) -> StepId:

@@ -20,6 +20,7 @@ from orchestrator.plan.model import (
     AssembleStep,
     CopyStep,
     Destination,
+    ExportStep,
     GateStep,
     Home,
     Known,
@@ -45,8 +46,8 @@ class PlacedVariant(Model):
     variant: Variant
     placement: PlannedPlacement | None
     wiring: Wiring
+    key: RecordKey
     inputs: Digest | None = None
-    key: RecordKey | None = None
     remembered: RememberedPart | None = None
 
 
@@ -75,7 +76,7 @@ class ReadyImage(Model):
 
 
 def plan_steps(
-    images: tuple[ReadyImage, ...], *, destination: Destination, host: Platform, replace_tags: bool
+    images: tuple[ReadyImage, ...], *, destination: Destination, host: Platform, replace_tags: bool, layout_folder: str
 ) -> tuple[str, tuple[Step, ...]]:
     """The run id and all steps, parents first."""
     groups = {ready.image.name: tuple(_group(ready)) for ready in images if ready.digest is None}
@@ -86,6 +87,8 @@ def plan_steps(
             steps += _image_steps(ready, groups[ready.image.name], run)
     if destination is Destination.PUSH:
         steps += _release_steps(images, replace_tags=replace_tags)
+    if destination is Destination.LAYOUT:
+        steps += [step for ready in images for step in _export_steps(ready, layout_folder)]
     if destination is Destination.LOAD:
         steps += [step for ready in images for step in _load_steps(ready, host)]
     return run, tuple(steps)
@@ -154,7 +157,7 @@ def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...
                 RecordStep(
                     id=stepnames.record_id(image.name, platform), image=image.name, needs=(step.id,), solve=step.id,
                     platform=platform, home=ready.home, key=placed.key,
-                    replaces=ready.forced or bool(placed.key and not placed.key.manifest),
+                    replaces=ready.forced or not placed.key.manifest,
                 )
             )  # fmt: skip
     yield from records
@@ -173,9 +176,9 @@ def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...
         needs=(stepnames.assemble_id(image.name),),
         index=stepnames.assemble_id(image.name),
         parts=parts,
+        parents=tuple(placed.key.parents for placed in ready.variants),
         platforms=ready.platforms,
         home=ready.home,
-        tag="" if isinstance(ready.home, RegistryHome) else _layout_name(ready),
         scope=ready.scope,
         extra=ready.extra,
     )
@@ -290,7 +293,7 @@ def _copy_steps(ready: ReadyImage) -> Iterator[CopyStep]:
         yield CopyStep(
             id=stepnames.copy_id(image.name, target),
             image=image.name,
-            needs=() if ready.digest else (stepnames.verify_id(image.name),),
+            needs=_verified(ready),
             index=stepnames.assemble_id(image.name),
             home=home,
             target=target,
@@ -325,6 +328,24 @@ def _promote_step(
     )
 
 
+def _export_steps(ready: ReadyImage, folder: str) -> Iterator[ExportStep]:
+    if isinstance(ready.home, LayoutHome):
+        yield ExportStep(
+            id=stepnames.export_id(ready.image.name),
+            image=ready.image.name,
+            needs=_verified(ready),
+            index=stepnames.assemble_id(ready.image.name),
+            home=ready.home,
+            target=LayoutHome(path=f"{folder}/{ready.image.name}"),
+            tag=_layout_name(ready),
+        )
+
+
+def _verified(ready: ReadyImage) -> tuple[str, ...]:
+    """What comes before whatever is done with an image: what stands already was verified when it was put."""
+    return () if ready.digest else (stepnames.verify_id(ready.image.name),)
+
+
 def _load_steps(ready: ReadyImage, host: Platform) -> Iterator[LoadStep]:
     if not ready.selected or host not in ready.platforms or not isinstance(ready.home, LayoutHome):
         return
@@ -332,7 +353,7 @@ def _load_steps(ready: ReadyImage, host: Platform) -> Iterator[LoadStep]:
     yield LoadStep(
         id=stepnames.load_id(ready.image.name),
         image=ready.image.name,
-        needs=(stepnames.verify_id(ready.image.name),),
+        needs=_verified(ready),
         index=stepnames.assemble_id(ready.image.name),
         platform=host,
         home=ready.home,

@@ -277,13 +277,16 @@ class _TriggerConfig(Model):
     config: _Trigger | None = None
 
 
+_TRIGGER_CONFIG: Final = msgspec.json.Decoder(_TriggerConfig)
+
+
 def _triggers(store: BaseStore, child: Manifest | Digest) -> tuple[str, ...]:
     manifest = child if isinstance(child, Manifest) else store.fetch_manifest(child)
     if manifest is None or manifest.is_index:
         msg = "its index names an image that is not there"
         raise ValueError(msg)
     try:
-        config = msgspec.json.decode(_config(store, manifest), type=_TriggerConfig).config
+        config = _TRIGGER_CONFIG.decode(_config(store, manifest)).config
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         msg = f"its config cannot be read: {error}"
         raise ValueError(msg) from error

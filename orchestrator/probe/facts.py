@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from orchestrator.api.backend import Node, Probe
 from orchestrator.api.invocation import Outcome
+from orchestrator.buildkit.onebuilder import builder_node, builder_probes
 from orchestrator.errors import OrchestratorError, RegistryError
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
@@ -56,11 +57,11 @@ def read_version_facts(root: Path, rules: Iterable[VersionRule], environment: Ma
     return VersionFacts(
         git=read_git(root, matches),
         environment={name: environment[name] for name in names if name in environment},
-        files={path: _read_version_file(root, path) for path in paths},
+        files={path: read_version_file(root, path) for path in paths},
     )
 
 
-def _read_version_file(root: Path, path: str) -> str | None:
+def read_version_file(root: Path, path: str) -> str | None:
     """The text of a file below the root; a file that is not there, or not below it, is None."""
     target = Path(os.path.realpath(root / path))
     if not target.is_relative_to(os.path.realpath(root)):
@@ -92,6 +93,11 @@ def read_nodes(
             for (name, probe), outcome in zip(probes, outcomes, strict=True):
                 answers[name][probe.name] = outcome
     return {name: chosen.backend.nodes(answers[name]) for name, chosen in backends.items()}
+
+
+def read_builder(name: str, environment: Mapping[str, str]) -> Node:
+    """A buildx builder of this machine as a node; a provisional one where it does not answer."""
+    return builder_node(name, {probe.name: _ask(probe, environment) for probe in builder_probes(name)}, slots=1)
 
 
 def _ask(probe: Probe, environment: Mapping[str, str]) -> Outcome:

@@ -21,7 +21,7 @@ OWN_FOLDER: Final = ".orchestrate"
 MAX_DIRTY_PATHS: Final = 10
 SHORT_LENGTH: Final = 12
 
-_GIT: Final = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+GIT: Final = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 _KEPT: Final = ("GIT_CONFIG_", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 _ORIGIN_HEAD: Final = "refs/remotes/origin/HEAD"
 _ORIGIN: Final = "refs/remotes/origin/"
@@ -81,10 +81,25 @@ def read_git(
     except OrchestratorError as error:
         return NoGit(reason=error.message, hints=error.hints)
     except _GitError as error:
-        return _no_repository(str(error), root)
+        return no_repository(str(error), root)
 
 
-def _no_repository(message: str, root: Path) -> NoGit:
+def tracks(root: Path, folder: str, capture: Capture = capture, *, env: Mapping[str, str] | None = None) -> bool:
+    """Whether git has files below a folder of the project, so that a commit of somebody else may have brought them."""
+    git = _Git(root, capture, os.environ if env is None else env)
+    try:
+        return git.tracks(folder)
+    except (OrchestratorError, _GitError):
+        return False
+
+
+def git_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a git that reads the repository of its folder, asks nobody and speaks English."""
+    kept = {name: value for name, value in environment.items() if not name.startswith("GIT_") or name.startswith(_KEPT)}
+    return kept | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+
+
+def no_repository(message: str, root: Path) -> NoGit:
     """Why git refuses to read."""
     if "dubious ownership" in message or "unsafe repository" in message:
         hint = f"if you trust it: git config --global --add safe.directory {root.resolve()}"
@@ -100,9 +115,11 @@ class _Git:
     def __init__(self, root: Path, capture: Capture, environment: Mapping[str, str]) -> None:
         self._root = root
         self._capture = capture
-        self._environment = {
-            name: value for name, value in environment.items() if not name.startswith("GIT_") or name.startswith(_KEPT)
-        } | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+        self._environment = git_environment(environment)
+
+    def tracks(self, folder: str) -> bool:
+        """Whether something below this folder is in the index."""
+        return bool(self._output("ls-files", "-z", "--", folder))
 
     def read(self, matches: tuple[str, ...]) -> GitFacts | NoGit:
         """Read everything; a child for each line, and one for each glob whose tag is not on HEAD."""
@@ -112,7 +129,7 @@ class _Git:
         )
         lines = _text(kind.stdout).splitlines()
         if not lines or lines[0] not in {"true", "false"}:
-            raise _GitError(_first_line(kind.stderr))
+            raise _GitError(first_line(kind.stderr))
         if lines[1:2] != ["true"]:
             return NoGit(reason="this is a bare git repository, or a folder inside `.git`")
         status = _parse_status(self._output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal"))
@@ -151,18 +168,19 @@ class _Git:
     def _output(self, *arguments: str) -> str:
         result = self._run(*arguments)
         if result.exit_code:
-            raise _GitError(_first_line(result.stderr))
+            raise _GitError(first_line(result.stderr))
         return _text(result.stdout)
 
     def _run(self, *arguments: str) -> Captured:
-        return self._capture((*_GIT, *arguments), cwd=self._root, env=self._environment)
+        return self._capture((*GIT, *arguments), cwd=self._root, env=self._environment)
 
 
 def _text(output: bytes) -> str:
     return output.decode("utf-8", "replace")
 
 
-def _first_line(output: bytes) -> str:
+def first_line(output: bytes) -> str:
+    """What git says of its failure."""
     line = next(iter(_text(output).splitlines()), "").removeprefix("fatal: ")
     return "".join(letter for letter in line if letter.isprintable())[:200] or "it says nothing"
 

@@ -1,10 +1,12 @@
-"""Why builds are not remembered: what they were made from last, read back from the registry and compared."""
+"""What builds were made from last, read back from where it is kept: `explain` and `why` say what has changed since."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from threading import Lock
 from typing import BinaryIO, Final, Protocol
 
 import msgspec
@@ -14,15 +16,15 @@ from orchestrator.model import Model
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.manifest import Descriptor, ImageManifest, Manifest, parse_manifest
 from orchestrator.oci.platform import Platform
-from orchestrator.oci.record import Part, read_parts
-from orchestrator.oci.reference import Repository
+from orchestrator.oci.record import Part, read_parts, read_record
 from orchestrator.plan import names
-from orchestrator.plan.context import Listing, changed_paths, parse_listing
+from orchestrator.plan.context import Listing, parse_listing
 from orchestrator.plan.inputs import InputManifest
-from orchestrator.plan.model import Reason
-from orchestrator.plan.reasons import compare
+from orchestrator.plan.model import Home
+from orchestrator.plan.past import FileChanges, Past, find_changes, read_took
 
 _THREADS: Final = 32
+_INPUT_MANIFEST: Final = msgspec.json.Decoder(InputManifest)
 _MAX_MANIFEST: Final = 4 * 1024 * 1024
 _MAX_LISTING: Final = 256 * 1024 * 1024
 """Bytes; a listing of a million files has a hundred megabytes."""
@@ -39,82 +41,124 @@ class HistoryStore(Protocol):
 
 
 class Unremembered(Model):
-    """A platform build that does not stand, and what it would be made from."""
+    """A platform build that does not stand, and what it would be made from.
+
+    `parents` are the records of the builds that it would stand on, where all of them stand.
+    """
 
     image: str
     platform: Platform
-    repository: Repository
+    home: Home
     manifest: InputManifest
+    parents: Mapping[str, Digest] = {}
 
 
-def explain(
+def read_past(
     builds: Mapping[str, Unremembered],
     listings: Mapping[Digest, Listing],
     scopes: tuple[str, ...],
-    open_store: Callable[[Repository], HistoryStore],
-) -> Mapping[str, tuple[Reason, ...]]:
-    """The reasons of each build by its id; none for what was made from the same last, and is not there all the same."""
+    open_store: Callable[[Home], HistoryStore],
+) -> Mapping[str, Past]:
+    """What is remembered of the last build of each of these, by its id; `listings` are of contexts as they are now."""
     reader = _Reader(listings, scopes, open_store)
+    by_image: dict[tuple[Home, str], dict[str, Unremembered]] = {}
+    for build, one in builds.items():
+        by_image.setdefault((one.home, one.image), {})[build] = one
     with ThreadPoolExecutor(_THREADS) as threads:
-        return dict(zip(builds, threads.map(reader.explain, builds.values()), strict=True))
+        found = threads.map(reader.read, by_image, by_image.values())
+        return {build: past for pasts in found for build, past in pasts.items()}
 
 
 class _Reader:
-    """Reads what the last builds were made from."""
+    """Reads what the last builds were made from, of each image once, and compares each two listings once."""
 
     def __init__(
         self,
         listings: Mapping[Digest, Listing],
         scopes: tuple[str, ...],
-        open_store: Callable[[Repository], HistoryStore],
+        open_store: Callable[[Home], HistoryStore],
     ) -> None:
         self._listings = listings
         self._scopes = scopes
         self._open = open_store
+        self._silent: dict[str, Past] = {}
+        self._changes: dict[tuple[str, str], FileChanges] = {}
+        self._locks: defaultdict[tuple[str, str], Lock] = defaultdict(Lock)
 
-    def explain(self, build: Unremembered) -> tuple[Reason, ...]:
-        """Why this one is to be built."""
+    def read(self, image: tuple[Home, str], builds: Mapping[str, Unremembered]) -> dict[str, Past]:
+        """The past of the platform builds of one image."""
+        home, name = image
+        if home.answers in self._silent:
+            return dict.fromkeys(builds, self._silent[home.answers])
         try:
-            return self._explain(build, self._open(build.repository))
-        except (RegistryError, ValueError):
-            return (Reason(code="new", message="what was built before cannot be read"),)
+            store = self._open(home)
+            parts = self._last(name, store)
+        except ValueError as error:
+            return dict.fromkeys(builds, _unreadable(error))
+        except RegistryError as error:
+            # whoever does not answer is not asked again: a plan would wait for each image
+            return dict.fromkeys(builds, self._silent.setdefault(home.answers, _unreadable(error)))
+        return {build: self._read(one, parts, store) for build, one in builds.items()}
 
-    def _explain(self, build: Unremembered, store: HistoryStore) -> tuple[Reason, ...]:
-        parts = self._last(build, store)
-        if parts is None:
-            return (Reason(code="new", message="nothing built before is remembered"),)
-        part = parts.get(build.platform)
-        if part is None:
-            return (Reason(code="platform_added", message=f"`{build.platform}` is new"),)
-        if part.inputs == build.manifest.digest:
-            return ()
-        kept = store.fetch_manifest(names.inputs_tag(part.inputs))
-        if kept is None:
-            return (Reason(code="config_changed", message="what it was made from last is not kept any more"),)
-        artifact = parse_manifest(kept.content)
-        old = read_manifest(store, artifact, part.inputs)
-        return compare(old, build.manifest, self._paths(store, artifact, old, build.manifest))
-
-    def _last(self, build: Unremembered, store: HistoryStore) -> dict[Platform, Part] | None:
+    def _last(self, image: str, store: HistoryStore) -> dict[Platform, Part] | None:
         for scope in self._scopes:
-            index = store.fetch_manifest(names.last_tag(scope, build.image))
+            index = store.fetch_manifest(names.last_tag(scope, image))
             if index is not None:
                 return {part.platform: part for part in read_parts(index)}
         return None
 
-    def _paths(
+    def _read(self, build: Unremembered, parts: dict[Platform, Part] | None, store: HistoryStore) -> Past:
+        part = parts.get(build.platform) if parts else None
+        if part is None:
+            return Past(is_known=parts is not None)
+        try:
+            return self._read_part(build, part, store)
+        except (RegistryError, ValueError) as error:
+            return _unreadable(error)
+
+    def _read_part(self, build: Unremembered, part: Part, store: HistoryStore) -> Past:
+        kept = store.fetch_manifest(names.inputs_tag(part.inputs))
+        artifact = parse_manifest(kept.content) if kept else None
+        took = read_took(artifact.annotations) if artifact else None
+        if part.inputs == build.manifest.digest:
+            rebuilt = tuple(self._rebuilt(build, part, store))
+            return Past(is_known=True, inputs=part.inputs, manifest=build.manifest, rebuilt=rebuilt, took=took)
+        if artifact is None:
+            return Past(is_known=True, inputs=part.inputs)
+        old = read_manifest(store, artifact, part.inputs)
+        changes = dict(self._compare(store, artifact, old, build.manifest))
+        return Past(is_known=True, inputs=part.inputs, manifest=old, changes=changes, took=took)
+
+    @staticmethod
+    def _rebuilt(build: Unremembered, part: Part, store: HistoryStore) -> Iterator[str]:
+        """The parents of which it was made from the same, but on other builds of them."""
+        kept = store.fetch_manifest(part.record) if part.record and build.parents else None
+        if kept is not None:
+            before = read_record(kept).parents
+            yield from (parent for parent, record in build.parents.items() if record not in before)
+
+    def _compare(
         self, store: HistoryStore, artifact: ImageManifest, old: InputManifest, new: InputManifest
-    ) -> dict[str, tuple[str, ...]]:
+    ) -> Iterator[tuple[str, FileChanges]]:
         """The files that differ, of contexts of which both listings are known."""
         layers = {layer.digest: layer for layer in artifact.layers}
         now = dict(new.contexts)
-        found = {}
         for name, before in old.contexts:
             after = self._listings.get(Digest(now.get(name, "")))
-            if after is not None and after.digest != before and before in layers:
-                listing = parse_listing(_read(store, layers[before], _MAX_LISTING))
-                found[name] = changed_paths(listing, after)
-        return found
+            if after is None or after.digest == before or before not in layers:
+                continue
+            pair = before, after.digest
+            with self._locks[pair]:
+                if pair not in self._changes:
+                    listing = parse_listing(_read(store, layers[before], _MAX_LISTING))
+                    self._changes[pair] = find_changes(listing, after)
+            yield name, self._changes[pair]
+
+
+def _unreadable(error: RegistryError | ValueError) -> Past:
+    if isinstance(error, RegistryError):
+        return Past(problem=error.message, is_silent=True, hints=error.hints)
+    return Past(problem=str(error))
 
 
 def read_manifest(store: HistoryStore, artifact: ImageManifest, inputs: Digest) -> InputManifest:
@@ -129,7 +173,7 @@ def read_manifest(store: HistoryStore, artifact: ImageManifest, inputs: Digest) 
         msg = f"what is kept as the input manifest `{inputs}` is another one"
         raise ValueError(msg)
     try:
-        return msgspec.json.decode(content, type=InputManifest)
+        return _INPUT_MANIFEST.decode(content)
     except msgspec.MsgspecError as error:
         msg = f"the input manifest `{inputs}` cannot be read: {error}"
         raise ValueError(msg) from error

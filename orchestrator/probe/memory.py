@@ -10,8 +10,8 @@ from orchestrator.diagnostics import Diagnostic, Severity
 from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
-from orchestrator.oci.reference import Repository
 from orchestrator.plan.memory import Memory, Question, Recollection, Wanted
+from orchestrator.plan.model import Home
 
 _THREADS: Final = 32
 
@@ -27,32 +27,32 @@ class StateStore(Protocol):
 
 
 def recall(
-    wanted: Iterable[Wanted], scopes: tuple[str, ...], open_store: Callable[[Repository], StateStore]
+    wanted: Iterable[Wanted], scopes: tuple[str, ...], open_store: Callable[[Home], StateStore]
 ) -> tuple[Memory, tuple[Diagnostic, ...]]:
-    """What earlier runs have left of these images; a warning where registries could not be asked."""
+    """What earlier runs have left of these images; a warning where a registry or a layout could not be asked."""
     recollection = Recollection(wanted, scopes)
     silent: dict[str, RegistryError] = {}
 
     def ask(question: Question) -> Manifest | None:
-        registry = question.repository.registry
-        if registry in silent:
+        place = question.home.answers
+        if place in silent:
             return None
         try:
-            return open_store(question.repository).fetch_manifest(question.tag)
+            return open_store(question.home).fetch_manifest(question.tag)
         except RegistryError as error:
-            silent[registry] = error
+            silent[place] = error
             return None
 
     with ThreadPoolExecutor(_THREADS) as threads:
         while questions := recollection.questions():
             recollection.answer(dict(zip(questions, threads.map(ask, questions), strict=True)))
-    return recollection.memory(), tuple(_unknown(registry, error) for registry, error in silent.items())
+    return recollection.memory(), tuple(_unknown(place, error) for place, error in silent.items())
 
 
-def _unknown(registry: str, error: RegistryError) -> Diagnostic:
+def _unknown(place: str, error: RegistryError) -> Diagnostic:
     return Diagnostic(
         code="state-unknown",
-        message=f"what was built before could not be looked up in `{registry}`: {error.message}",
+        message=f"what was built before could not be looked up in `{place}`: {error.message}",
         severity=Severity.WARNING,
         hints=(*error.hints, "without it everything is built; `orchestrate doctor` looks at registries and logins"),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.registry.client import OnPut
     from orchestrator.registry.logins import Capture
     from orchestrator.registry.patience import Patience
     from orchestrator.registry.stores import RegistryStores
@@ -18,6 +19,7 @@ def open_stores(
     capture: Capture | None = None,
     patience: Patience | None = None,
     pause: Callable[[float], None] | None = None,
+    on_put: OnPut | None = None,
 ) -> RegistryStores:
     """Open registries with the logins, certificates and proxies that the user set up for Docker.
 
@@ -31,6 +33,7 @@ def open_stores(
         capture: runs credential helpers: `process.capture`.
         patience: how long to try.
         pause: waits between tries, unless `close` is to end such pauses.
+        on_put: told of every manifest that stands, with the tag or the digest that it was put under; by any thread.
 
     Returns:
         The stores; to be closed, or used in a `with` statement. Threads may share them.
@@ -44,4 +47,5 @@ def open_stores(
         capture=capture,
         patience=patience or Patience(),
         pause=pause,
+        on_put=on_put,
     )

@@ -57,6 +57,9 @@ class _TokenAnswer(Model):
     expires_in: float | None = None
 
 
+_TOKEN_ANSWER: Final = msgspec.json.Decoder(_TokenAnswer)
+
+
 class Authorizer:
     """Gives requests to one registry their `Authorization`; threads share tokens and wait for one another's.
 
@@ -76,7 +79,7 @@ class Authorizer:
         self._clock = clock
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Token] = {}
-        self._lock = threading.Lock()
+        self._turns: dict[tuple[str, ...], threading.Lock] = {}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -90,10 +93,11 @@ class Authorizer:
         Raises:
             RegistryError: a token was refused, or Docker's configuration cannot be read.
         """
-        with self._lock:
-            if self._challenge is None:
-                return None
-            return self._authorise(self._challenge, scopes)
+        challenge = self._challenge
+        if challenge is None:
+            return None
+        with self._turn(scopes):
+            return self._authorise(challenge, scopes)
 
     def renew_header(self, asked: str, scopes: tuple[str, ...], refused: str | None) -> str | None:
         """What to send after a 401: another header than the one refused, or None where there is no other.
@@ -110,8 +114,8 @@ class Authorizer:
         challenge = challenges.get("bearer") or challenges.get("basic")
         if challenge is None:
             return None
-        with self._lock:
-            self._challenge = challenge
+        self._challenge = challenge
+        with self._turn(scopes):
             token = self._tokens.get(scopes)
             if token is not None and token.header == refused:
                 del self._tokens[scopes]
@@ -119,6 +123,10 @@ class Authorizer:
                 self._logins.forget(self._account.registry)
             header = self._authorise(challenge, scopes)
         return None if header == refused else header
+
+    def _turn(self, scopes: tuple[str, ...]) -> threading.Lock:
+        """Whoever needs the same access waits for one token; tokens of other repositories are fetched meanwhile."""
+        return self._turns.setdefault(scopes, threading.Lock())
 
     def _authorise(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
         login = self._logins.find(self._account.registry)
@@ -155,7 +163,7 @@ class Authorizer:
 
     def _parse(self, request: Request, content: bytes, begun: float) -> _Token:
         try:
-            answer = msgspec.json.decode(content, type=_TokenAnswer)
+            answer = _TOKEN_ANSWER.decode(content)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise fail(request, "the answer holds no token") from error
         token = answer.token or answer.access_token

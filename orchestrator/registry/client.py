@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from io import BytesIO
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 from urllib.parse import urlencode
 
 import msgspec
@@ -35,6 +35,7 @@ from orchestrator.registry.url import Url, parse_url
 _ACCEPT: Final = f"{OCI_INDEX}, {DOCKER_LIST}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 _NOT_FOUND: Final = 404
 _NO_HEAD: Final = 405
+_DELETED: Final = frozenset({200, 202, 204})
 _CREATED: Final = 201
 _ACCEPTED: Final = 202
 _NO_MOUNT: Final = frozenset({400, 401, 403, 404, 405, 415, 422})
@@ -44,6 +45,8 @@ _PAGE: Final = 1000
 _MAX_PAGES: Final = 1000
 _LINK_NEXT: Final = 'rel="next"'
 
+OnPut: TypeAlias = Callable[[str, Manifest], None]
+
 
 class RepositoryStore:
     """One repository of a registry; an `ImageStore` of the engine's ports.
@@ -51,13 +54,16 @@ class RepositoryStore:
     Args:
         repository: which one.
         session: its registry.
+        on_put: told of every manifest that stands, with the tag or the digest that it was put under.
     """
 
-    def __init__(self, repository: Repository, session: Session) -> None:
+    def __init__(self, repository: Repository, session: Session, on_put: OnPut | None = None) -> None:
         self._repository = repository
         self._session = session
+        self._on_put = on_put
         self._pull = (f"repository:{repository.path}:pull",)
         self._push = (f"repository:{repository.path}:pull,push",)
+        self._delete = (f"repository:{repository.path}:delete",)
 
     @property
     def name(self) -> str:
@@ -104,6 +110,21 @@ class RepositoryStore:
         headers = {**call.headers, "Content-Type": manifest.media_type}
         answer = self._session.ask(msgspec.structs.replace(call, headers=headers))
         self._check_stored(call, answer, manifest.digest)
+        if self._on_put:
+            self._on_put(locator, manifest)
+
+    def delete(self, locator: str) -> bool:
+        """Delete a manifest by its digest, with every tag that it has, or a tag alone; False: it was not there.
+
+        Raises:
+            RequestError: the registry refuses; many know no deletion of tags, and some none at all.
+        """
+        call = self._call("DELETE", f"manifests/{_check(locator)}")
+        call = msgspec.structs.replace(call, scopes=self._delete, accepted=frozenset({_NOT_FOUND}))
+        answer = self._session.ask(call)
+        if answer.status not in {*_DELETED, _NOT_FOUND}:
+            raise _hostile(call, f"answered {answer.status} instead of {_ACCEPTED}")
+        return answer.status != _NOT_FOUND
 
     def has_blob(self, digest: Digest) -> bool:
         """Whether the blob is there; a HEAD."""
@@ -227,9 +248,12 @@ class _TagList(Model):
     tags: tuple[str, ...] | None = None
 
 
+_TAG_LIST: Final = msgspec.json.Decoder(_TagList)
+
+
 def _parse_tags(call: Call, answer: Answer) -> tuple[str, ...]:
     try:
-        tags = msgspec.json.decode(answer.content, type=_TagList).tags or ()
+        tags = _TAG_LIST.decode(answer.content).tags or ()
         for tag in tags:
             check_tag(tag)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

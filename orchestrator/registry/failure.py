@@ -15,6 +15,9 @@ from orchestrator.registry.secret import Secrets
 
 TRANSIENT_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 MAX_ERROR_BYTES: Final = 64 * 1024
+_PASSING_CODES: Final = frozenset({"MANIFEST_BLOB_UNKNOWN"})
+"""What Distribution says of a blob that was there, for the moment in which another client uploads the same."""
+
 _BAD_REQUEST: Final = 400
 _WANTS_TLS: Final = b"HTTP request to an HTTPS server"
 """What servers written in Go answer to plain HTTP, with a status that says nothing."""
@@ -45,7 +48,8 @@ class RequestError(RegistryError):
     """
 
     def __init__(self, message: str, failure: Failure, *, hints: tuple[str, ...] = ()) -> None:
-        super().__init__(f"`{failure.method} {failure.url}`: {message}", hints=hints)
+        text = f"`{failure.method} {failure.url}`: {message}"
+        super().__init__(text, hints=hints, status=failure.status, codes=failure.codes)
         self.failure = failure
 
 
@@ -58,6 +62,9 @@ class _ErrorBody(Model):
     """The body of an error (distribution-spec, "Error Codes")."""
 
     errors: tuple[_ErrorItem, ...] = ()
+
+
+_ERROR_BODY: Final = msgspec.json.Decoder(_ErrorBody)
 
 
 class Refusal(Model):
@@ -88,7 +95,7 @@ def refuse(refusal: Refusal, secrets: Secrets, *, now: float, notes: tuple[str, 
         url=refusal.url,
         status=refusal.status,
         codes=codes,
-        is_transient=refusal.status in TRANSIENT_STATUSES,
+        is_transient=refusal.status in TRANSIENT_STATUSES or not _PASSING_CODES.isdisjoint(codes),
         retry_after=parse_retry_after(refusal.headers.get("retry-after", ""), now),
     )
     message = f"answered {refusal.status}" + (f" ({'; '.join(texts)})" if texts else "")
@@ -122,7 +129,7 @@ def login_hint(registry: str) -> str:
 
 def _parse_errors(body: bytes) -> tuple[_ErrorItem, ...]:
     try:
-        return msgspec.json.decode(body, type=_ErrorBody).errors[:_MAX_ERRORS]
+        return _ERROR_BODY.decode(body).errors[:_MAX_ERRORS]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ()  # a proxy's page, or nothing: the status alone has to do
 

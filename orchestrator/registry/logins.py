@@ -80,9 +80,15 @@ class _Config(Model, rename={"store": "credsStore", "helpers": "credHelpers"}):
     helpers: dict[str, str] | None = None
 
 
+_CONFIG: Final = msgspec.json.Decoder(_Config)
+
+
 class _Answer(Model, rename={"username": "Username", "secret": "Secret"}):
     username: str
     secret: str
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 
 class Logins:
@@ -172,7 +178,7 @@ class Logins:
             is_empty = _NOT_FOUND in ended.stdout
             return Login(problem="" if is_empty else f"`{program} get` ended with exit code {ended.exit_code}")
         try:
-            answer = msgspec.json.decode(ended.stdout, type=_Answer)
+            answer = _ANSWER.decode(ended.stdout)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return Login(problem=f"`{program} get` printed no login")
         if answer.username == _IDENTITY_USER:
@@ -241,7 +247,7 @@ def _read_file(path: Path) -> bytes | None:
 
 def _decode(content: bytes, place: str) -> _Config:
     try:
-        return msgspec.json.decode(content, type=_Config)
+        return _CONFIG.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         msg = f"`{place}` is no configuration of Docker"  # what is wrong in it may be a password
         raise RegistryError(msg, hints=("repair it, or log in again with `docker login`",)) from error

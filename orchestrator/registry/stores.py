@@ -11,7 +11,7 @@ from typing import Self
 from orchestrator.errors import RegistryError
 from orchestrator.oci.reference import Repository
 from orchestrator.registry.auth import Account, Authorizer, Clock
-from orchestrator.registry.client import RepositoryStore
+from orchestrator.registry.client import OnPut, RepositoryStore
 from orchestrator.registry.logins import Capture, Logins
 from orchestrator.registry.patience import Patience
 from orchestrator.registry.pools import Certificates, Pools
@@ -29,10 +29,11 @@ class RegistryStores:
 
     def __init__(
         self, environment: Mapping[str, str], *, insecure: frozenset[str], capture: Capture | None,
-        patience: Patience, pause: Callable[[float], None] | None,
+        patience: Patience, pause: Callable[[float], None] | None, on_put: OnPut | None,
     ) -> None:  # fmt: skip
         self._insecure = insecure
         self._patience = patience
+        self._on_put = on_put
         self._closed = threading.Event()
         self._pause = pause or self._wait
         self._secrets = Secrets()
@@ -54,7 +55,7 @@ class RegistryStores:
 
     def repository(self, repository: Repository) -> RepositoryStore:
         """The store of a repository; nothing is asked yet."""
-        return RepositoryStore(repository, self._find_session(repository.registry))
+        return RepositoryStore(repository, self._find_session(repository.registry), self._on_put)
 
     def ping(self, registry: str) -> None:
         """Ask whether a registry answers and takes the login there is for it.

@@ -38,12 +38,15 @@ class _Content(Model):
     images: dict[str, _Entry]
 
 
+_CONTENT: Final = msgspec.json.Decoder(_Content)
+
+
 def read_base_facts(root: Path) -> dict[Digest, BaseFacts]:
     """What is kept in the project in `root`, the oldest first."""
     try:
         with open_folder(root, (NAME,), Missing.FAIL) as folder, open_regular(FILE, folder) as file:
             text = file.read(MAX_BYTES + 1)
-        content = msgspec.json.decode(text, type=_Content) if len(text) <= MAX_BYTES else None
+        content = _CONTENT.decode(text) if len(text) <= MAX_BYTES else None
         if content is None or content.version != _VERSION:
             return {}
         return {parse_digest(digest): _decode(digest, entry) for digest, entry in content.images.items()}

@@ -70,6 +70,15 @@ def find_size(name: str, folder: int) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def is_same(name: str, one: int, other: int) -> bool:
+    """Whether two folders have the same file under a name, by a hard link."""
+    try:
+        here, there = (os.stat(name, dir_fd=folder, follow_symlinks=False) for folder in (one, other))
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(here, there)
+
+
 def write_whole(name: str, folder: int, write: Callable[[BinaryIO], object], durability: Durability) -> None:
     """Have `write` fill a file that takes its name, and the place of another, once it is complete."""
     temporary = _name_temporary(name)

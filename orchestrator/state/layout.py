@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
@@ -23,6 +24,7 @@ from orchestrator.state.beneath import (
     Durability,
     Missing,
     find_size,
+    is_same,
     link_whole,
     open_folder,
     open_regular,
@@ -49,6 +51,9 @@ class _Root(Model, rename={"schema_version": "schemaVersion", "media_type": "med
     manifests: tuple[msgspec.Raw, ...] = ()
     schema_version: int = 2
     media_type: str = OCI_INDEX
+
+
+_ROOT: Final = msgspec.json.Decoder(_Root)
 
 
 class OciLayout:
@@ -143,6 +148,23 @@ class OciLayout:
         with origin._opened(_BLOBS) as source, self._writing() as target:  # noqa: SLF001  # own class
             return source is not None and link_whole(_hex(digest), source, target)
 
+    def take(self, digest: Digest, origin: OciLayout) -> None:
+        """Take an index over from another layout with all that it leads to, by hard links where the disk has them.
+
+        What was here under the same names and is no such link is replaced: nothing tells whether it is whole.
+        """
+        index = origin.fetch_manifest(digest)
+        if index is None:
+            self._refuse(f"no manifest `{digest}` in `{origin.name}`")
+        names = sorted(origin._reachable(index))
+        with origin._opened(_BLOBS) as source, self._writing() as target:
+            if source is None:
+                self._refuse(f"`{origin.name}` is gone")
+            for name in names:
+                if not is_same(name, source, target) and not link_whole(name, source, target):
+                    with open_regular(name, source) as file:
+                        write_whole(name, target, partial(_copy, file), Durability.LAZY)
+
     def tags(self) -> Iterator[str]:
         """All tags, in the order of index.json; names that are no tags, as containerd writes, are left out."""
         for _, descriptor in self._read_entries():
@@ -166,9 +188,19 @@ class OciLayout:
         if not strangers:
             self._remove_all_but(self._reachable(manifest))
 
+    def keep_only(self, tags: frozenset[str]) -> None:
+        """Take away all entries but those with these tags, and what none of these leads to."""
+        with self._writing(), self._folder((), Missing.FAIL) as root, _locked(root):
+            entries = self._read_entries()
+            kept = [(raw, each) for raw, each in entries if each.annotations.get(REF_NAME) in tags]
+            if len(kept) < len(entries):
+                self._write_index(root, tuple(raw for raw, _ in kept))
+        manifests = (self.fetch_manifest(Digest(each.digest)) for _, each in kept)
+        self._remove_all_but(set().union(*(self._reachable(manifest) for manifest in manifests if manifest)))
+
     def _reachable(self, root: Manifest) -> set[str]:
-        """The names of all blobs that an index leads to."""
-        found = {_hex(root.digest)}
+        """The names of all blobs that a manifest or an index leads to."""
+        found = {_hex(root.digest), *(_hex(Digest(blob.digest)) for blob in references(root))}
         for child in children(root):
             found.add(_hex(Digest(child.digest)))
             manifest = self.fetch_manifest(child.digest)
@@ -197,7 +229,7 @@ class OciLayout:
             self._refuse(f"index.json is longer than {MAX_MANIFEST_BYTES} bytes")
         try:
             descriptors = parse_index(content).manifests
-            entries = msgspec.json.decode(content, type=_Root).manifests
+            entries = _ROOT.decode(content).manifests
         except (ValueError, msgspec.MsgspecError) as error:
             msg = f"`{self.name}`: index.json cannot be read: {error}"
             raise RegistryError(msg, hints=("remove the folder and build again",)) from error

@@ -24,7 +24,7 @@ from orchestrator.state.beneath import (
     try_to_create,
     write_whole,
 )
-from orchestrator.state.summary import is_result
+from orchestrator.state.summary import RunResult, is_result, parse_result
 from orchestrator.state.workspace import NAME, check_workspace
 
 _FILE: Final = "result.json"
@@ -57,6 +57,25 @@ def own_result(root: Path) -> Path:
     return root / NAME / _FILE
 
 
+def read_results(asked: Path) -> tuple[tuple[Path, RunResult], ...]:
+    """The results in a folder, which other machines may have written, or the one in a file; others are skipped.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        paths = sorted(asked.glob("*.json")) if asked.is_dir() else [asked]
+        contents = [(path, _read_named(path)) for path in paths]
+    except OSError as error:
+        raise _name(error, asked) from error
+    return tuple((path, parse_result(content)) for path, content in contents if is_result(content))
+
+
+def _read_named(path: Path) -> bytes:
+    with open_named(path) as file:
+        return file.read(_MAX_BYTES)
+
+
 @contextmanager
 def open_result(root: Path, asked: Path | None) -> Iterator[ResultFile]:
     """The place of a result that is not there yet; a pipe is held open meanwhile, so that its reader stays.
@@ -81,8 +100,7 @@ def read_result(root: Path, asked: Path | None) -> bytes:
         OSError: there is no such file, or it is no regular one.
     """
     if asked is not None and not is_own(root, asked):
-        with open_named(asked) as file:
-            return file.read(_MAX_BYTES)
+        return _read_named(asked)
     check_workspace(root)
     with open_folder(root, (NAME,), Missing.FAIL) as folder, open_regular(_FILE, folder) as file:
         return file.read(_MAX_BYTES)

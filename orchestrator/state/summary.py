@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -10,11 +11,16 @@ from orchestrator.api.events import Event, RunFinished, RunStarted, StepFinished
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan import stepnames
-from orchestrator.plan.model import Action, LayoutHome, Plan, PlannedImage, PlatformBuild, SolveStep, VerifyStep
+from orchestrator.plan.model import Action, Plan, PlannedImage, PlatformBuild, SolveStep, VerifyStep
 
 RESULT_FORMAT = "1.0"
 REUSED = "reused"
 """The state of a platform build that stood already."""
+
+PART = "part"
+"""The state of an image of which this run was to build some platforms, and did; it is assembled by another one."""
+
+_DONE: Final = frozenset({"built", REUSED})
 
 
 class BuildResult(Model):
@@ -39,7 +45,10 @@ class TagResult(Model):
 
 
 class ImageResult(Model):
-    """One image: its state, the digest of its index, where that is, and its tags."""
+    """One image: its state, the digest of its index, where that is, and its tags.
+
+    `keeps` are the volatile args and labels that have the values of an earlier build.
+    """
 
     name: str
     state: str
@@ -47,6 +56,7 @@ class ImageResult(Model):
     home: str
     platforms: tuple[BuildResult, ...]
     tags: tuple[TagResult, ...]
+    keeps: tuple[str, ...] = ()
 
 
 class StepFailure(Model):
@@ -74,6 +84,9 @@ class RunResult(Model):
     failures: tuple[StepFailure, ...]
 
 
+_RESULT: Final = msgspec.json.Decoder(RunResult)
+
+
 def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult:
     """Fold the events of a run."""
     ended: dict[str, StepFinished] = {}
@@ -99,7 +112,7 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
         if isinstance(step, SolveStep)
         for platform in step.solve.platforms
     }
-    homes = {step.image: step.home for step in plan.steps if isinstance(step, VerifyStep)}
+    verified = {step.image for step in plan.steps if isinstance(step, VerifyStep)}
     solved = {step.image for step in plan.steps if isinstance(step, SolveStep)}
     stands = {known.step: known.manifest for known in plan.known}
     by_image: dict[str, list[PlatformBuild]] = {}
@@ -107,14 +120,15 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
         by_image.setdefault(build.image, []).append(build)
     images = []
     for image in plan.images:
-        home = homes.get(image.name)
-        shown = f"oci:{home.path}" if isinstance(home, LayoutHome) else str(home.repository) if home else ""
         # a plan that verifies what it does not solve is the last part of another run
-        otherwise = "staged" if home and image.name not in solved else "not built"
-        if image.digest and plan.destination.uses_registry:
-            shown = str(image.repository)
-        builds = tuple(_build(build, ended, solves, otherwise, stands) for build in by_image.get(image.name, ()))
-        images.append(_image(image, builds, ended, put, shown))
+        otherwise = "staged" if image.name in verified - solved else "not built"
+        place = image.place if image.digest or image.name in verified else ""
+        planned = by_image.get(image.name, ())
+        builds = tuple(_build(build, ended, solves, otherwise, stands) for build in planned)
+        made = _image(image, builds, ended, put, place)
+        if image.name not in verified and made.state == "failed" and all(build.state in _DONE for build in builds):
+            made = msgspec.structs.replace(made, state=PART)
+        images.append(msgspec.structs.replace(made, keeps=_kept(builds, planned)))
     return RunResult(
         format_version=RESULT_FORMAT,
         project=plan.project,
@@ -141,7 +155,7 @@ def parse_result(content: bytes) -> RunResult:
         ValueError: it is none, or of another format version.
     """
     try:
-        result = msgspec.json.decode(content, type=RunResult)
+        result = _RESULT.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         message = f"not a result of a run: {error}"
         raise ValueError(message) from error
@@ -160,10 +174,13 @@ class _Head(Model):
     destination: str
 
 
+_HEAD: Final = msgspec.json.Decoder(_Head)
+
+
 def is_result(content: bytes) -> bool:
     """Whether this is a result of a run, in whatever format."""
     try:
-        msgspec.json.decode(content, type=_Head)
+        _HEAD.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
@@ -174,13 +191,22 @@ def continue_result(earlier: RunResult, later: RunResult) -> RunResult:
     before = {image.name: image for image in earlier.images}
     images = tuple(
         msgspec.structs.replace(
-            image, digest=image.digest or before[image.name].digest, platforms=before[image.name].platforms
+            image,
+            digest=image.digest or before[image.name].digest,
+            platforms=before[image.name].platforms,
+            keeps=before[image.name].keeps,
         )
         if image.name in before
         else image
         for image in later.images
     )
     return msgspec.structs.replace(later, images=images)
+
+
+def _kept(builds: Iterable[BuildResult], planned: Iterable[PlatformBuild]) -> tuple[str, ...]:
+    """What has the volatile values of an earlier build: also what another run had built by the time it was needed."""
+    pairs = zip(builds, planned, strict=True)
+    return tuple(dict.fromkeys(name for build, plan in pairs if build.state == REUSED for name in plan.volatile))
 
 
 def _build(
@@ -198,7 +224,7 @@ def _build(
     return BuildResult(
         id=build.id,
         platform=str(build.platform),
-        state=_state(build, record, solve, otherwise),
+        state=_state(build, record, solve, otherwise, stands=step in stands),
         seconds=round(solve.seconds, 3) if solve and ran else None,
         digest=digest,
         node=build.placement.node if build.placement else None,
@@ -206,14 +232,16 @@ def _build(
     )
 
 
-def _state(build: PlatformBuild, record: StepFinished | None, solve: StepFinished | None, otherwise: str) -> str:
+def _state(
+    build: PlatformBuild, record: StepFinished | None, solve: StepFinished | None, otherwise: str, *, stands: bool
+) -> str:
     if build.action is Action.BLOCKED:
         return "blocked"
     if record is not None and record.state is not StepState.SKIPPED:
         if record.state is StepState.DONE and solve is not None and solve.state is StepState.FOUND:
             return REUSED
         return "built" if record.state is StepState.DONE else record.state.value
-    if build.action is Action.REUSE:
+    if build.action is Action.REUSE or (solve is None and stands):
         return REUSED
     if solve is None:
         return otherwise
@@ -240,7 +268,7 @@ def _image(
         if tag.reference
     )
     released = done and bool(tags) and all(tag.put for tag in tags)
-    others = [build.state for build in builds if build.state not in {"built", REUSED}]
+    others = [build.state for build in builds if build.state not in _DONE]
     unfinished = "failed" if "failed" in others else next(iter(others), "failed")
     state = "released" if released else "verified" if done else unfinished
     return ImageResult(

@@ -25,7 +25,7 @@ from orchestrator.model import Model
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.manifest import Manifest
 from orchestrator.testing.registry_access import Access, Basic, Bearer, Gate, Open
-from orchestrator.testing.registry_content import Asked, Content, Said
+from orchestrator.testing.registry_content import Asked, Content, Deletes, Said
 from orchestrator.testing.registry_faults import (
     Action,
     AnswerWith,
@@ -43,6 +43,7 @@ __all__ = [
     "Basic",
     "Bearer",
     "Cut",
+    "Deletes",
     "FakeRegistry",
     "Hold",
     "Logged",
@@ -69,10 +70,13 @@ class FakeRegistry:
     Args:
         access: who is let in.
         tls: a PEM file with key and certificate; plain HTTP without it.
+        deletes: what it deletes of manifests.
     """
 
-    def __init__(self, *, access: Access | None = None, tls: Path | None = None) -> None:
-        self.content = Content()
+    def __init__(
+        self, *, access: Access | None = None, tls: Path | None = None, deletes: Deletes = Deletes.ALL
+    ) -> None:
+        self.content = Content(deletes)
         self._faults = Faults()
         self._log: list[Logged] = []
         self._released = threading.Event()

@@ -28,8 +28,8 @@ class Bearer(Model):
     """Tokens from the registry's own `/token`, by password or by identity token.
 
     Args:
-        users: names with passwords; they may pull and push.
-        identity_tokens: refresh tokens that may pull and push.
+        users: names with passwords; they may pull, push and delete.
+        identity_tokens: refresh tokens that may do the same.
         anonymous: what anybody may do: nothing, or `pull`.
         seconds: the `expires_in` of answers.
         realm: the address told to clients, if not the registry's own.
@@ -46,7 +46,7 @@ Access: TypeAlias = Open | Basic | Bearer
 
 
 class Need(Model, frozen=True):
-    """One repository and what is to be done in it: `pull` or `push`."""
+    """One repository and what is to be done in it: `pull`, `push` or `delete`."""
 
     repository: str
     action: str
@@ -93,7 +93,7 @@ class Gate:
             is_known = _check_basic(authorization, access.users)
         if (authorization or method == "POST") and not is_known:
             return 401, b'{"errors":[{"code":"UNAUTHORIZED","message":"wrong login"}]}'
-        allowed = frozenset({"pull", "push"}) if is_known else access.anonymous
+        allowed = frozenset({"pull", "push", "delete"}) if is_known else access.anonymous
         scopes = [scope for value in fields.get("scope", []) for scope in value.split()]
         token = secrets.token_urlsafe(24)
         with self._lock:

@@ -6,6 +6,7 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping
+from enum import Enum
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
@@ -41,7 +42,8 @@ class Asked(Model):
         match = _ROUTE.fullmatch(self.path)
         if match is None:
             return frozenset()
-        action = "pull" if self.method in {"GET", "HEAD"} else "push"
+        is_deletion = self.method == "DELETE" and match["kind"] == "manifests"
+        action = "pull" if self.method in {"GET", "HEAD"} else "delete" if is_deletion else "push"
         needs = {Need(repository=match["name"], action=action)}
         if "from" in self.fields:
             needs.add(Need(repository=self.fields["from"], action="pull"))
@@ -56,10 +58,29 @@ class Said(Model):
     body: bytes = b""
 
 
-class Content:
-    """Repositories with blobs, manifests and tags, all in memory, and the uploads that are under way."""
+class Deletes(Enum):
+    """What a registry deletes of manifests."""
 
-    def __init__(self) -> None:
+    ALL = "all"
+    DIGESTS = "digests"
+    """No tag alone, like Distribution 2."""
+
+    NOTHING = "nothing"
+    """Distribution's default."""
+
+    WITH_MANIFEST = "with manifest"
+    """A tag takes its manifest along, as it did in early versions of zot."""
+
+
+class Content:
+    """Repositories with blobs, manifests and tags, all in memory, and the uploads that are under way.
+
+    Args:
+        deletes: what may be deleted of manifests.
+    """
+
+    def __init__(self, deletes: Deletes = Deletes.ALL) -> None:
+        self._deletes = deletes
         self._blobs: dict[str, dict[str, bytes]] = {}
         self._manifests: dict[str, dict[str, Manifest]] = {}
         self._tags: dict[str, dict[str, str]] = {}
@@ -98,15 +119,29 @@ class Content:
     def _answer_manifest(self, asked: Asked, name: str, locator: str) -> Said:
         if asked.method == "PUT":
             return self._put_manifest(asked, name, locator)
+        if asked.method == "DELETE":
+            return self._delete_manifest(name, locator)
         manifest = self.manifests(name).get(self.tags(name).get(locator, locator))
         if manifest is None:
             return _error(404, "MANIFEST_UNKNOWN")
-        if asked.method == "DELETE":
-            del self.manifests(name)[manifest.digest]
-            self._tags[name] = {tag: digest for tag, digest in self.tags(name).items() if digest != manifest.digest}
-            return Said(status=202)
         headers = {"Content-Type": manifest.media_type, "Docker-Content-Digest": manifest.digest}
         return Said(status=200, headers=headers, body=manifest.content)
+
+    def _delete_manifest(self, name: str, locator: str) -> Said:
+        """A digest goes with its tags; a tag goes alone."""
+        if self._deletes is Deletes.NOTHING:
+            return _error(405, "UNSUPPORTED")
+        if ":" not in locator and self._deletes is Deletes.DIGESTS:
+            return _error(400, "DIGEST_INVALID")
+        if ":" not in locator:
+            digest = self.tags(name).pop(locator, None)
+            if digest and self._deletes is Deletes.WITH_MANIFEST:
+                self.manifests(name).pop(digest, None)
+            return Said(status=202) if digest else _error(404, "MANIFEST_UNKNOWN")
+        if self.manifests(name).pop(locator, None) is None:
+            return _error(404, "MANIFEST_UNKNOWN")
+        self._tags[name] = {tag: digest for tag, digest in self.tags(name).items() if digest != locator}
+        return Said(status=202)
 
     def _put_manifest(self, asked: Asked, name: str, locator: str) -> Said:
         manifest = Manifest(media_type=asked.headers.get("content-type", ""), content=asked.body)

@@ -13,10 +13,13 @@ from orchestrator.diagnostics import Diagnostic, Span
 from orchestrator.model import Model
 from orchestrator.oci.digest import short
 from orchestrator.plan.document import SummaryDocument, summarise
+from orchestrator.plan.estimate import Estimate
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.masked import masked_argv, masked_command
 from orchestrator.plan.model import Action, Destination, Plan, PlannedImage, PlannedTag, PlatformBuild, SolveStep
+from orchestrator.plan.volatile import kept_names
+from orchestrator.ui.estimate import render_estimate
 from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count
 
@@ -37,7 +40,9 @@ class Heading(Model):
     notes: tuple[str, ...] = ()
 
 
-def render_plan(plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...]) -> str:
+def render_plan(
+    plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...], estimate: Estimate | None = None
+) -> str:
     """The whole text, without the diagnostics themselves, which go to stderr."""
     summary = summarise(plan, diagnostics)
     lines = [
@@ -56,7 +61,8 @@ def render_plan(plan: Plan, heading: Heading, diagnostics: tuple[Diagnostic, ...
             wave = image.wave
             lines += ["", f"wave {wave}"]
         lines += _image_lines(image, builds.get(image.name, []), width, plan.destination)
-    lines += ["", _public_line(plan, summary), _summary_line(plan, summary)]
+    time = (render_estimate(estimate),) if estimate else ()
+    lines += ["", _public_line(plan, summary), *time, _summary_line(plan, summary)]
     return "\n".join(escaped(hide_userinfo(line)) for line in lines) + "\n"
 
 
@@ -100,6 +106,8 @@ def _image_lines(
         yield f"{margin}after {', '.join(map(_edge, image.edges))}"
     for reason in dict.fromkeys(reason.message for build in builds for reason in build.reasons):
         yield f"{margin}why   {reason}"
+    if keeps := kept_names(builds):
+        yield f"{margin}keeps {', '.join(keeps)}{_of_some(builds)}"
     if image.test:
         command, platforms = shlex.join(masked_argv(image.test.run)), ", ".join(map(str, image.test.platforms))
         yield f"{margin}test  {command} on {platforms} (declared; this version does not run it)"
@@ -115,6 +123,12 @@ def _place(build: PlatformBuild) -> str:
     mode = ", emulated" if build.placement.mode is Mode.EMULATED else ""
     guess = "?" if build.placement.provisional else ""
     return f"{build.platform} on {build.placement.node}{guess}{mode}"
+
+
+def _of_some(builds: list[PlatformBuild]) -> str:
+    """The platforms that are taken over, where others are built."""
+    kept = [str(build.platform) for build in builds if build.action is Action.REUSE]
+    return f" on {', '.join(kept)}" if len(kept) < len(builds) else ""
 
 
 def _edge(edge: Edge) -> str:

@@ -5,24 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.api.events import Event, StepFinished, StepState
-from orchestrator.plan.model import Destination, LayoutHome, LoadStep, Plan, VerifyStep
-from orchestrator.state.summary import RunResult, StepFailure
+from orchestrator.plan.model import ExportStep, LoadStep, Plan
+from orchestrator.state.summary import PART, RunResult, StepFailure
 from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count, duration, printable, table
 
 
 def render_result_table(result: RunResult) -> str:
-    """Image, platform, state, time and whole digest; an image's own line has the digest of its index."""
+    """Image, platform, state, time and whole digest; an image's own line has the digest of its index.
+
+    Beneath an image is what keeps the values of an earlier build.
+    """
     rows = [("IMAGE", "PLATFORM", "STATE", "TIME", "DIGEST")]
+    notes: dict[int, str] = {}
     for image in result.images:
         rows.append((escaped(image.name), "index", escaped(image.state), "", escaped(image.digest or "")))
         for build in image.platforms:
             time = duration(build.seconds) if build.seconds is not None else ""
             rows.append(("", escaped(build.platform), escaped(build.state), time, escaped(build.digest or "")))
-    lines = table(rows)
+        if image.keeps:
+            notes[len(rows) - 1] = f"keeps {escaped(', '.join(image.keeps))}"
+    width = max(len(row[0]) for row in rows) + 2
+    lines = [
+        line
+        for number, row in enumerate(table(rows))
+        for line in ((row, " " * width + notes[number]) if number in notes else (row,))
+    ]
     tags = [tag for image in result.images for tag in image.tags]
     put = sum(tag.put for tag in tags)
     states = [image.state for image in result.images]
+    parts = [build for image in result.images if image.state == PART for build in image.platforms]
+    if parts and len(parts) == sum(len(image.platforms) for image in result.images):
+        took = duration(result.finished - result.started)
+        lines += ["", f"{count(len(parts), 'platform build')} recorded in {took}; `orchestrate apply --finish` tags"]
+        return "\n".join(lines) + "\n"
     good = sum(state in {"released", "verified"} for state in states)
     shown = f"; {put} of {count(len(tags), 'tag')} put" if result.destination == "push" else ""
     took = duration(result.finished - result.started)
@@ -59,8 +75,8 @@ def render_places(plan: Plan, events: Iterable[Event], show: Callable[[str], str
         match step:
             case LoadStep() if step.id in done:
                 lines.append(f"loaded: {', '.join(step.names)}")
-            case VerifyStep(home=LayoutHome(path=path)) if step.id in done and plan.destination is Destination.LAYOUT:
-                lines.append(f"layout: {show(path)}")
+            case ExportStep() if step.id in done:
+                lines.append(f"layout: {show(step.target.path)}")
             case _:
                 pass
     return "".join(f"{line}\n" for line in lines)

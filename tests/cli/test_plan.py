@@ -236,13 +236,13 @@ def test_the_examples_have_a_text(example: Program) -> None:
 
 
 def test_what_was_granted_and_which_state_is_read_is_said(program: Program) -> None:
-    """Also what this version only shows."""
+    """The scopes, and the repository."""
     text = SMALL + '[state]\nread = ["main"]\nrepository = "r.example/state"\n'
     write_project(program.folder, text, SMALL_FILES)
     out = program("plan", "--offline", "--allow=network.host", "--allow=read=/data").out
     assert "granted: network.host, read=/data" in out
     assert "state: reads main" in out
-    assert "state: r.example/state (declared; this version remembers in the repository of each image)" in out
+    assert "state: in r.example/state\n" in out
 
 
 @pytest.mark.parametrize("backend", ["bake", "native"])

@@ -18,9 +18,12 @@ WITH_LAB: Final = frozenset(
         "docs/tutorial/index.md",
         "docs/how-to/backend-plugin.md",
         "docs/how-to/lock-base-images.md",
+        "docs/how-to/prune.md",
         "docs/how-to/reuse.md",
+        "docs/how-to/saved-plans.md",
         "docs/how-to/tags.md",
         "docs/how-to/verify.md",
+        "docs/how-to/why.md",
     }
 )
 """Pages that need an engine and a registry; the others ask nobody."""

@@ -140,7 +140,7 @@ class Workspace:
 
     def left_behind(self) -> list[str]:
         """Whatever runs should have taken away with them."""
-        kept = {".gitignore", "base-facts.json", "lock", "oci", "result.json", "stat-cache"}
+        kept = {".gitignore", "base-facts.json", "cache", "lock", "oci", "result.json", "state", "stat-cache"}
         own = self.root / ".orchestrate"
         left = [path for path in own.iterdir() if path.name not in kept] if own.exists() else []
         return sorted(str(path.relative_to(self.folder)) for path in [*left, *(self.folder / "tmp").iterdir()])

@@ -79,9 +79,11 @@ class BorrowedLab(Lab):
         self.environ = dict(os.environ)
         self.docker_config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
-    def new_registry(self, *, htpasswd: Mapping[str, str] | None = None, tls: bool = False) -> Registry:
+    def new_registry(
+        self, *, htpasswd: Mapping[str, str] | None = None, tls: bool = False, deletes: bool = True
+    ) -> Registry:
         """Skips the test."""
-        del htpasswd, tls
+        del htpasswd, tls, deletes
         _skip("further registries")
 
     def push_base(self, reference: str, platforms: tuple[str, ...] = ("linux/amd64", "linux/arm64")) -> str:

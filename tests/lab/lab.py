@@ -76,10 +76,12 @@ class Lab:
         """The process number of what takes the lab down."""
         return self._warden.pid
 
-    def new_registry(self, *, htpasswd: Mapping[str, str] | None = None, tls: bool = False) -> Registry:
+    def new_registry(
+        self, *, htpasswd: Mapping[str, str] | None = None, tls: bool = False, deletes: bool = True
+    ) -> Registry:
         """Start one more registry; engines take it without more ado, since it is on the loopback interface."""
         folder = self._warden.folder / f"registry{next(self._numbers)}"
-        return start_registry(self._warden, self._programs, folder, users=htpasswd, tls=tls)
+        return start_registry(self._warden, self._programs, folder, users=htpasswd, tls=tls, deletes=deletes)
 
     def push_base(self, reference: str, platforms: tuple[str, ...] = ("linux/amd64", "linux/arm64")) -> str:
         """Push the base image to `reference` with the credentials of `docker_config`; returns its index digest."""

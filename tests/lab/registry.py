@@ -61,12 +61,12 @@ class Registry:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def open(self, *, has_users: bool) -> None:
+    def open(self, *, has_users: bool, deletes: bool) -> None:
         """Take a port and start; for `start_registry`."""
         for _ in range(_ATTEMPTS):
             self.host = f"127.0.0.1:{free_port()}"
             self.url = f"{'https' if self._certificate else 'http'}://{self.host}"
-            self._write_configuration(has_users=has_users)
+            self._write_configuration(has_users=has_users, deletes=deletes)
             try:
                 self._start()
             except LabError:
@@ -105,14 +105,14 @@ class Registry:
         except OSError:
             return False
 
-    def _write_configuration(self, *, has_users: bool) -> None:
+    def _write_configuration(self, *, has_users: bool, deletes: bool) -> None:
         http: dict[str, object] = {"addr": self.host, "secret": secrets.token_hex(16)}
         if self._certificate:
             http["tls"] = {"certificate": str(self._certificate.chain), "key": str(self._certificate.key)}
         configuration: dict[str, object] = {
             "version": 0.1,
             "log": {"level": "info"},
-            "storage": {"filesystem": {"rootdirectory": str(self._folder / "data")}, "delete": {"enabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(self._folder / "data")}, "delete": {"enabled": deletes}},
             "http": http,
         }
         if has_users:
@@ -121,13 +121,13 @@ class Registry:
 
 
 def start_registry(
-    warden: Warden, programs: Programs, folder: Path, *, users: Mapping[str, str] | None, tls: bool
+    warden: Warden, programs: Programs, folder: Path, *, users: Mapping[str, str] | None, tls: bool, deletes: bool
 ) -> Registry:
-    """Start a registry and wait until it answers; `users` are names with passwords."""
+    """Start a registry, with these names and passwords, and wait until it answers; `deletes` lets clients delete."""
     folder.mkdir()
     if users is not None:
         write_htpasswd(folder / "htpasswd", users)
     certificate = create_certificate(programs.program("openssl"), folder) if tls else None
     registry = Registry(warden, programs, folder, certificate)
-    registry.open(has_users=users is not None)
+    registry.open(has_users=users is not None, deletes=deletes)
     return registry

@@ -50,7 +50,7 @@ def test_a_child_names_the_digest_of_its_parent(tmp_path: Path) -> None:
     finished = run(tmp_path)
     (argv,) = finished.argv("solve:app")
     digest = finished.ended("assemble:base").digest
-    assert f"oci-layout://.orchestrate/oci/base@{digest}" == argv[-1]
+    assert f"oci-layout://.orchestrate/state/base@{digest}" == argv[-1]
     assert (sys.executable, "-I") == argv[:2]
 
 

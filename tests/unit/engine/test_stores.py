@@ -16,7 +16,7 @@ from orchestrator.engine.results import Results, StepResult
 from orchestrator.errors import RegistryError, VerificationError
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
-from orchestrator.plan.model import AssembleStep, LayoutHome, LoadStep, RecordStep, VerifyStep
+from orchestrator.plan.model import AssembleStep, LayoutHome, LoadStep, RecordKey, RecordStep, VerifyStep
 from orchestrator.state.layout import OciLayout
 from tests.contract.registry_sample import describe, make_index, make_sample, put_sample, source_of
 from tests.unit.engine.fakes import Run, stores_of
@@ -24,6 +24,7 @@ from tests.unit.plan.samples import AMD64, ARM64, HEAD
 
 HOME = LayoutHome(path="out")
 GONE = digest_bytes(b"nobody has this")
+KEY = RecordKey(scope="main", inputs=GONE, manifest="", listings=(), parents=())
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def actions(folder: Path, stores: RealStores, **results: StepResult) -> Actions:
     known = Results()
     for step, result in results.items():
         known.put(step, result)
-    return Actions(root=folder, stores=stores, results=known, listings={})
+    return Actions(root=folder, stores=stores, results=known, listings={}, emulated={})
 
 
 def test_a_part_that_is_gone_is_told(tmp_path: Path, stores: RealStores) -> None:
@@ -53,7 +54,7 @@ def test_an_index_that_lacks_a_platform_is_not_verified(tmp_path: Path, stores: 
     store = stores.layout(tmp_path / "out")
     index = put_sample(store, make_sample("linux/amd64"))
     step = VerifyStep(
-        id="verify:x", image="x", needs=(), index="assemble", parts=(), platforms=(AMD64, ARM64), home=HOME, tag="1.0"
+        id="verify:x", image="x", needs=(), index="assemble", parts=(), parents=(), platforms=(AMD64, ARM64), home=HOME
     )  # fmt: skip
     with pytest.raises(VerificationError, match="is not what was declared") as caught:
         actions(tmp_path, stores, assemble=StepResult(digest=index.digest)).verify(step)
@@ -70,7 +71,7 @@ def test_a_config_without_end_is_not_read(tmp_path: Path, stores: RealStores) ->
     layout = stores.layout(tmp_path / "solved")
     layout.put_manifest(digest_bytes(content), Manifest(media_type=OCI_MANIFEST, content=content))
     solve = StepResult(digest=digest_bytes(content), path=str(tmp_path / "solved"))
-    step = RecordStep(id="record:x", image="x", needs=(), solve="solve", platform=AMD64, home=HOME)
+    step = RecordStep(id="record:x", image="x", needs=(), solve="solve", platform=AMD64, home=HOME, key=KEY)
     with pytest.raises(VerificationError, match="image config of 67108864 bytes"):
         actions(tmp_path, stores, solve=solve).record(step)
 

@@ -19,6 +19,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.model import Model
 from orchestrator.oci.digest import digest_bytes
 from orchestrator.oci.platform import Platform, parse_platform
+from orchestrator.oci.reference import Repository
 from orchestrator.plan.compile import Declared, Scope, compile_plan, place_selected
 from orchestrator.plan.edges import DockerfileReader, find_edges
 from orchestrator.plan.expand import Expansion, Given, expand
@@ -167,6 +168,7 @@ class Asked(Model):
     host: Platform = AMD64
     registry: str = "r.example/acme"
     lock: Lock | None = None
+    state: Repository | None = None
 
 
 def compile_text(text: str, dockerfiles: Mapping[str, str] | None = None, asked: Asked | None = None) -> Plan:
@@ -186,6 +188,7 @@ def compile_wired(wired: Wired, project: Project, asked: Asked) -> Plan:
         order=wired.order(),
         platforms=project.root.platforms,
         lock=asked.lock,
+        state=asked.state,
     )
     scope = Scope(
         destination=asked.destination,

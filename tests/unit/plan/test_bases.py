@@ -9,7 +9,7 @@ from orchestrator.diagnostics import KeyPlace, Severity, Span
 from orchestrator.oci.digest import digest_bytes
 from orchestrator.oci.platform import Platform, parse_platform
 from orchestrator.oci.reference import parse_reference
-from orchestrator.plan.bases import Base, BaseKind, check_lock, check_platforms, choose_platform, find_bases
+from orchestrator.plan.bases import Base, BaseFacts, BaseKind, check_lock, check_platforms, choose_platform, find_bases
 from tests.unit.plan.samples import AMD64, ARM64, HEAD, Wired, codes, expand_text, wire_text
 
 DIGEST = digest_bytes(b"an index")
@@ -207,7 +207,7 @@ def test_entry_for_nobody_is_told() -> None:
 def test_base_without_a_needed_platform_is_an_error() -> None:
     """With the platforms that it has, at the line that uses it."""
     found = tuple(
-        check_platforms(external("FROM debian\n").values(), lock_of(debian="linux/amd64 linux/386"), (AMD64,))
+        check_platforms(external("FROM debian\n").values(), lock_of(debian="linux/amd64 linux/386"), {}, (AMD64,))
     )
     assert ["base-platform"] == codes(found)
     assert Severity.ERROR is found[0].severity
@@ -220,7 +220,7 @@ def test_base_without_a_needed_platform_is_an_error() -> None:
 def test_data_of_one_platform_has_a_way_out() -> None:
     """Copied data may be meant for all platforms: a stage can say so."""
     found = tuple(
-        check_platforms(external("FROM scratch\nCOPY --from=data / /\n").values(), lock_of(data="linux/amd64"), ())
+        check_platforms(external("FROM scratch\nCOPY --from=data / /\n").values(), lock_of(data="linux/amd64"), {}, ())
     )
     assert ["base-platform"] == codes(found)
     assert "`FROM --platform=linux/amd64 data AS …`" in found[0].hints[1]
@@ -240,12 +240,25 @@ def test_what_runs_where_the_build_runs_has_to_run_on_some_node(
 ) -> None:
     """The machine that plans need not be the one that builds."""
     bases = external("FROM --platform=$BUILDPLATFORM golang\n").values()
-    assert expected == codes(tuple(check_platforms(bases, lock_of(golang=locked), nodes)))
+    assert expected == codes(tuple(check_platforms(bases, lock_of(golang=locked), {}, nodes)))
 
 
 def test_what_is_not_locked_is_not_judged() -> None:
     """Its platforms are not known."""
-    assert () == tuple(check_platforms(external("FROM debian\n").values(), Lock(), (AMD64,)))
+    assert () == tuple(check_platforms(external("FROM debian\n").values(), Lock(), {}, (AMD64,)))
+
+
+def test_a_base_that_is_not_locked_has_what_its_registry_says() -> None:
+    """Where nobody was asked what it has, nothing is said."""
+    bases = external("FROM debian\n").values()
+    reference = next(iter(bases)).reference
+    for lock in (None, Lock()):
+        found = tuple(check_platforms(bases, lock, {reference: BaseFacts(digest=DIGEST, platforms=(AMD64,))}, ()))
+        assert ["`docker.io/library/debian:latest` has no `linux/arm64`: it has `linux/amd64`"] == [
+            finding.message for finding in found
+        ]
+        assert ("take another image, or `linux/arm64` from the platforms of `api`",) == found[0].hints
+        assert () == tuple(check_platforms(bases, lock, {reference: BaseFacts(digest=DIGEST)}, ()))
 
 
 def test_context_that_names_no_image_is_a_finding() -> None:

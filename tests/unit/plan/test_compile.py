@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from orchestrator.api.backend import Node
 from orchestrator.oci.platform import Platform
+from orchestrator.oci.reference import parse_repository
 from orchestrator.plan.compile import Declared, Scope, selected_images
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.model import (
     Action,
     CopyStep,
     Destination,
+    ExportStep,
     GateStep,
     LayoutHome,
     LoadStep,
@@ -129,8 +131,17 @@ def test_homes_are_repositories_or_layouts() -> None:
     assert isinstance(pushed, VerifyStep)
     assert isinstance(local, VerifyStep)
     assert isinstance(pushed.home, RegistryHome)
-    assert LayoutHome(path=".orchestrate/oci/a") == local.home
-    assert ("", "1.0") == (pushed.tag, local.tag)
+    assert LayoutHome(path=".orchestrate/state/a") == local.home
+
+
+def test_one_repository_may_be_the_home_of_all() -> None:
+    """Then results are copied to the repositories of the images before they get their tags."""
+    plan = compile_text(CHAIN, asked=Asked(state=parse_repository("r.example/state")))
+    homes = {str(step.home) for step in plan.steps if isinstance(step, VerifyStep)}
+    copies = {step.image: str(step.target) for step in plan.steps if isinstance(step, CopyStep)}
+    assert {"r.example/state"} == homes
+    assert {image.name: f"r.example/acme/{image.name}" for image in plan.images} == copies
+    assert {"r.example/state"} == {image.place for image in plan.images}
 
 
 def test_an_image_without_a_registry_stays_on_this_machine() -> None:
@@ -144,7 +155,11 @@ def test_an_image_without_a_registry_stays_on_this_machine() -> None:
 def test_a_layout_without_tags_has_a_name_all_the_same() -> None:
     """Other tools look for one."""
     plan = compile_text(HEAD + "[images.x]\ntags = []\n", asked=Asked(destination=Destination.LAYOUT))
-    assert "latest" == getattr(step_of(plan, "verify:x"), "tag", "")
+    step = step_of(plan, "export:x")
+    assert isinstance(step, ExportStep)
+    assert ("latest", ".orchestrate/oci/x", "oci:.orchestrate/oci/x") == (
+        step.tag, step.target.path, plan.images[0].place
+    )  # fmt: skip
 
 
 def test_all_or_nothing_in_public() -> None:

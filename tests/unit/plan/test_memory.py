@@ -15,6 +15,7 @@ from orchestrator.oci.record import render_index, seal
 from orchestrator.oci.reference import parse_repository
 from orchestrator.plan import names
 from orchestrator.plan.memory import Memory, Question, Recollection, RememberedPart, Wanted
+from orchestrator.plan.model import RegistryHome
 from tests.unit.plan.samples import AMD64, ARM64
 
 EXTRA = b"extra"
@@ -30,7 +31,7 @@ def want(name: str, *parents: str, platforms: tuple[Platform, ...] = (AMD64, ARM
     """An image that stands on others."""
     return Wanted(
         name=name,
-        repository=parse_repository(f"r.example/{name}"),
+        home=RegistryHome(repository=parse_repository(f"r.example/{name}")),
         builds={platform: f"{name}@{platform}" for platform in platforms},
         inputs={platform: inputs_of(name, platform) for platform in platforms},
         parents={platform: tuple(f"{parent}@{platform}" for parent in parents) for platform in platforms},
@@ -61,13 +62,13 @@ def put_image(
         assert inputs
         record = seal(built(image.name, platform, content), inputs=inputs, scope=scope, parents=below)
         key = names.part_key(inputs, below)
-        stands[Question(repository=image.repository, tag=names.record_tag(scope, key))] = record
+        stands[Question(home=image.home, tag=names.record_tag(scope, key))] = record
         manifest = digest_bytes(f"image {image.name} {platform} {content}".encode())
         found[build] = RememberedPart(record=record.digest, manifest=manifest, key=key)
         parts.append(record)
     keys = tuple(part.key for part in found.values())
     index = assemble(tuple(parts), {})
-    stands[Question(repository=image.repository, tag=names.final_tag(scope, keys, image.extra))] = index
+    stands[Question(home=image.home, tag=names.final_tag(scope, keys, image.extra))] = index
     return found
 
 
@@ -171,7 +172,7 @@ def test_a_forged_record_is_refused(forgery: str) -> None:
     """What stands under a name has to say of itself what the name promises."""
     one = want("base", platforms=(AMD64,))
     key = names.part_key(inputs_of("base", AMD64), ())
-    question = Question(repository=one.repository, tag=names.record_tag("main", key))
+    question = Question(home=one.home, tag=names.record_tag("main", key))
     assert Memory() == recall({question: FORGERIES[forgery]()}, one)[0]
 
 
@@ -179,7 +180,7 @@ def test_a_forged_index_is_refused() -> None:
     """One of another image, one that lacks a platform, and one of which nobody knows the records."""
     stands, parts = standing()
     keys = tuple(parts[build].key for build in BASE.builds.values())
-    question = Question(repository=BASE.repository, tag=names.final_tag("main", keys, EXTRA))
+    question = Question(home=BASE.home, tag=names.final_tag("main", keys, EXTRA))
     records = {
         build: record for question_, record in stands.items() for build, part in parts.items()
         if record.digest == part.record

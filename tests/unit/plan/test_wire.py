@@ -53,7 +53,7 @@ def test_a_parent_is_a_named_context_pinned_by_the_digest_of_its_index() -> None
 
 def test_without_a_registry_a_parent_is_a_layout() -> None:
     """By the same digest."""
-    expected = [("base", "oci-layout://.orchestrate/oci/base@<digest of base>")]
+    expected = [("base", "oci-layout://.orchestrate/state/base@<digest of base>")]
     assert expected == handed(solve(TWO, "FROM base\n", LAYOUT))
 
 

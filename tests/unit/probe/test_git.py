@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.probe.git import read_git
+from orchestrator.probe.git import read_git, tracks
 from orchestrator.process.capture import Captured, capture
 from orchestrator.tags.facts import Described, GitFacts, NoGit
 
@@ -279,3 +279,22 @@ def test_a_broken_repository_is_none(tmp_path: Path) -> None:
     (tmp_path / ".git" / "objects").mkdir()
 
     assert "git cannot read this repository: " in _refusal(tmp_path)
+
+
+def test_what_git_tracks_below_a_folder(tmp_path: Path) -> None:
+    """Whatever hides it, also in a project that is only a part of the repository; a name alike is another folder."""
+    _repository(tmp_path)
+    project = tmp_path / "sub"
+    for folder in (".orchestrate/state/api", ".orchestrate/state-of-others"):
+        (project / folder).mkdir(parents=True)
+        (project / folder / "file").touch()
+    (project / ".orchestrate/.gitignore").write_text("*\n")
+    _git(project, "add", "--force", ".orchestrate/state-of-others")
+    assert not tracks(project, ".orchestrate/state", env=ENVIRONMENT)
+    _git(project, "add", "--force", ".orchestrate/state/api/file")
+    assert tracks(project, ".orchestrate/state", env=ENVIRONMENT)
+
+
+def test_nothing_is_tracked_without_a_repository(tmp_path: Path) -> None:
+    """Nor where git cannot say so."""
+    assert not tracks(tmp_path, ".orchestrate/state", env=ENVIRONMENT)

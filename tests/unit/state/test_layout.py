@@ -11,6 +11,7 @@ from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import digest_bytes
 from orchestrator.oci.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from orchestrator.state.layout import OciLayout
+from tests.contract.registry_sample import make_sample, put_sample
 
 CONTENT = b'{"schemaVersion":2,"manifests":[]}'
 INDEX = Manifest(media_type=OCI_INDEX, content=CONTENT)
@@ -246,3 +247,39 @@ def test_publish_of_nothing(layout: OciLayout) -> None:
     """What is not in the layout cannot be published."""
     with pytest.raises(RegistryError, match="no manifest"):
         layout.publish("2.0", digest_bytes(b"gone"), owner="api")
+
+
+def test_only_the_tags_that_are_kept_stay(tmp_path: Path) -> None:
+    """With all that they lead to, and what has no digest for a name."""
+    layout = OciLayout(tmp_path / "layout")
+    first, second = put_sample(layout, make_sample("linux/amd64")), put_sample(layout, make_sample("linux/arm64"))
+    layout.put_manifest("one", first)
+    layout.put_manifest("two", second)
+    (layout.path / "blobs/sha256/being-written").touch()
+    layout.keep_only(frozenset({"two", "three"}))
+    assert ["two"] == list(layout.tags())
+    assert (None, second) == (layout.fetch_manifest(first.digest), layout.fetch_manifest("two"))
+    assert 5 == len(list((layout.path / "blobs/sha256").iterdir()))
+    layout.keep_only(frozenset())
+    assert ["being-written"] == [path.name for path in (layout.path / "blobs/sha256").iterdir()]
+
+
+def test_an_index_is_taken_over_whole(tmp_path: Path) -> None:
+    """By hard links, also in the place of files that are not what they say."""
+    origin, target = OciLayout(tmp_path / "a"), OciLayout(tmp_path / "b")
+    index = put_sample(origin, make_sample("linux/amd64"), make_sample("linux/arm64"))
+    target.take(index.digest, origin)
+    for path in (target.path / "blobs/sha256").iterdir():
+        path.unlink()
+        path.write_bytes(b"x")
+    target.take(index.digest, origin)
+    files = {path.name: path.stat().st_ino for path in (origin.path / "blobs/sha256").iterdir()}
+    assert files == {path.name: path.stat().st_ino for path in (target.path / "blobs/sha256").iterdir()}
+    assert index == target.fetch_manifest(index.digest)
+
+
+def test_what_is_not_there_is_not_taken_over(tmp_path: Path) -> None:
+    """And nothing is made of it."""
+    with pytest.raises(RegistryError, match="no manifest"):
+        OciLayout(tmp_path / "b").take(INDEX.digest, OciLayout(tmp_path / "a"))
+    assert [] == list(tmp_path.iterdir())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from orchestrator.api.events import StepFinished, StepState
 from orchestrator.oci.digest import digest_bytes
 from orchestrator.plan.model import Destination
@@ -57,6 +59,15 @@ worker  index        failed
 1 of 2 images verified; 2 of 2 tags put in 1m15s
 """
     )
+
+
+def test_the_table_says_what_has_the_values_of_an_earlier_build() -> None:
+    """Beneath the image, by name."""
+    one, other = image("api", "released", build("linux/amd64", "reused")), image("base", "released")
+    kept = msgspec.structs.replace(one, keeps=("label revision", "arg \x1b[2J"))
+    lines = render_result_table(result(kept, other)).splitlines()
+    assert "       keeps label revision, arg \\x1b[2J" == lines[3]
+    assert ["api", "base"] == [lines[1].split()[0], lines[4].split()[0]]
 
 
 def test_a_build_on_this_machine_says_nothing_of_tags() -> None:

@@ -1,0 +1,90 @@
+"""`orchestrate apply`: does what a saved plan says, or says what has changed since."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import jobs_option, make_project_options, project_options, result_option
+
+
+@click.command(name="apply")
+@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("folders", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--expect", metavar="DIGEST", help="Only the plan with this digest, which then vouches for all it says.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Do a part: 'api@linux/arm64', linux/arm64, api; repeatable. Builds and records it, and tags nothing.",
+)
+@click.option("--finish", is_flag=True, help="Build nothing: gather what parts built, assemble, verify and tag it.")
+@click.option("--wait", metavar="TIME", help="Wait so long for what other parts build, such as 30m.")
+@click.option(
+    "--node",
+    "bindings",
+    multiple=True,
+    metavar="NAME=BUILDER",
+    help="Which builder here does what the plan has for node NAME; any that can, unless said.",
+)
+@click.option("--allow-moved-tags", is_flag=True, help="Go on though tags point elsewhere than when it was planned.")
+@click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest.")
+@click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version.")
+@project_options
+@jobs_option
+@click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
+@click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
+@result_option("Where to write the result; .orchestrate/result.json unless said.")
+def command(  # noqa: PLR0913 (one argument an option)
+    *,
+    plan_file: Path,
+    folders: tuple[Path, ...],
+    expect: str | None,
+    only: tuple[str, ...],
+    finish: bool,
+    wait: str | None,
+    bindings: tuple[str, ...],
+    allow_moved_tags: bool,
+    replace_tags: bool,
+    allow_downgrade: bool,
+    jobs: int,
+    verbose: bool,
+    style: str,
+    result_file: Path | None,
+    **values: object,
+) -> None:
+    """Do what a plan says that `plan --out` saved: here, on another machine, or in parts.
+
+    Before anything is done, all that the plan was made from is looked at again: contexts, builds.toml, builds.lock,
+    what is taken over, what tags point at. Where something has changed it is named, and nothing is done.
+
+    With --finish, DIR are folders with the results of parts.
+    """
+    from orchestrator.cli.applying import Permissions, revive
+    from orchestrator.cli.execute import execute
+    from orchestrator.cli.findings import Findings
+    from orchestrator.cli.parts import PartRequest, choose_part
+    from orchestrator.cli.runnable import check_blocked, check_runnable
+    from orchestrator.cli.saving import check_expected, read_plan
+    from orchestrator.ui.text import print_note
+
+    options = make_project_options(values)
+    request = PartRequest.of(only=only, finish=finish, wait=wait, folders=folders, bindings=bindings)
+    digest, saved = read_plan(plan_file)
+    check_expected(digest, expect)
+    permissions = Permissions(
+        vouched=expect is not None,
+        moved_tags=allow_moved_tags,
+        replace_tags=replace_tags,
+        allow_downgrade=allow_downgrade,
+    )
+    findings = Findings()
+    revived = revive(saved, options, os.environ, permissions, findings)
+    check_blocked(revived.prepared, findings)
+    prepared = choose_part(revived, request, os.environ)
+    check_runnable(prepared, findings, os.environ)
+    if findings.all:
+        print_note(findings.render())
+    execute(prepared, jobs=jobs, verbose=verbose, style=style, result_file=result_file)

@@ -1,0 +1,29 @@
+"""What buildx says of a push that a registry did not take."""
+
+from __future__ import annotations
+
+from orchestrator.api.backend import FailureKind
+from orchestrator.api.invocation import Outcome
+from orchestrator.buildkit.failure import describe_failure
+
+LISTED = """\
+ERROR: failed to build: failed to solve: failed to push r.example/x:run-1: errors:
+unknown: provided digest did not match uploaded content
+unknown: blob unknown to registry - sha256:0cd3
+
+"""
+
+
+def test_a_blob_that_another_client_uploads_is_tried_again() -> None:
+    """Distribution does not know it for a moment, though it was there; the lines below the error say so."""
+    found = describe_failure(Outcome(exit_code=1, stderr=LISTED))
+    assert (FailureKind.TRANSIENT, True) == (found.kind, found.by_registry)
+    assert found.message.endswith("; unknown: blob unknown to registry - sha256:0cd3")
+
+
+def test_what_is_listed_below_an_error_belongs_to_it() -> None:
+    """The message alone would end with a colon."""
+    found = describe_failure(
+        Outcome(exit_code=1, stderr="ERROR: failed to push r/x: errors:\ndenied: no\nunknown: y\n")
+    )
+    assert "failed to push r/x: errors: denied: no; unknown: y" == found.message
