@@ -16,9 +16,8 @@ from docs.generate import generated_pages
 from orchestrator import errors
 from orchestrator.cli.plan import _CHANGES
 from orchestrator.plan import compile as compiling
-from orchestrator.plan import document
+from orchestrator.plan import document, volatile
 from orchestrator.plan import reasons as comparing
-from orchestrator.plan import volatile
 from orchestrator.probe import history
 from orchestrator.state.summary import ImageResult, RunResult, StepFailure
 from orchestrator.tags.filters import FILTERS, TESTS
