@@ -27,6 +27,7 @@ from orchestrator.plan.standing import edges_by_child
 from orchestrator.probe.regular import read_regular
 from orchestrator.state.context import Contexts
 from orchestrator.state.statcache import StatCache, open_stat_cache
+from orchestrator.state.workspace import NAME
 
 MAX_IGNORE_FILE: Final = 1024 * 1024
 MAX_INDEX: Final = 4 * 1024 * 1024
@@ -160,11 +161,25 @@ class _InputReader:
                 Diagnostic(code="context-unreadable", message=error.message, subject=image.name, hints=error.hints)
             )
             return None
+        if paths is WHOLE and self._brings_workspace(folder.path, rules):
+            file = next((path for path in folder.ignores if path in self._rules), folder.ignores[-1])
+            self.found.append(_bring(folder.path, file, image))
         key = id(listing), paths  # the same rules may stand in several files
         if key not in self._parts:
             part = listing if paths is WHOLE else _cut(listing, paths)
             self._parts[key] = self.listings.setdefault(part.digest, part).digest
         return self._parts[key]
+
+    def _brings_workspace(self, folder: str, rules: IgnoreRules) -> bool:
+        """Whether the engine is sent our own folder, of which no digest tells."""
+        workspace = os.path.join(os.path.realpath(self._root), NAME)  # noqa: PTH118 (paths are text here)
+        way = os.path.relpath(workspace, os.path.realpath(Path(self._root, folder)))
+        if way.startswith(os.pardir + os.sep):
+            return False
+        scope = rules.top
+        for name in os.fsencode(way).split(os.fsencode(os.sep)):
+            scope = scope.enter(name)
+        return not scope.is_excluded
 
     def _choose_rules(self, candidates: tuple[str, ...]) -> IgnoreRules | None:
         """The rules of the first file that exists, none where there is none; None where that file is wrong."""
@@ -225,6 +240,16 @@ class _InputReader:
             if content is not None:
                 return digest_bytes(content) if len(content) <= MAX_INDEX else None
         return None
+
+
+def _bring(folder: str, ignore_file: str, image: Image) -> Diagnostic:
+    return Diagnostic(
+        code="own-folder",
+        message=f"all of `{folder}` may be copied, and with it `{NAME}`, which every run changes",
+        severity=Severity.WARNING,
+        subject=image.name,
+        hints=(f"add the line `**/{NAME}` to `{posixpath.normpath(ignore_file)}`",),
+    )
 
 
 def _needed(uses: bool | None, build_platform: Platform) -> str | None:  # noqa: FBT001 (three values)

@@ -377,3 +377,23 @@ def test_images_that_share_a_context_share_its_listing(project: Path) -> None:
     inputs = read(project, text)
     assert 1 == len(inputs.listings)
     assert 40 == len(set(digests(inputs).values()))
+
+
+@pytest.mark.parametrize(
+    ("context", "ignored", "warns"),
+    [
+        (".", "", True),
+        (".", "**/.orchestrate\n", False),
+        (".", "*\n!app\n", False),
+        (".", "**/.orch*\n!.orchestrate/x\n", False),
+        ("app", "", False),
+    ],
+)
+def test_own_folder_in_a_context_is_told(tmp_path: Path, context: str, ignored: str, *, warns: bool) -> None:
+    """It would be copied with everything else; no digest tells of it."""
+    write(tmp_path, {"Dockerfile": "FROM scratch\nCOPY . /\n", "app/Dockerfile": "FROM scratch\nCOPY . /\n"})
+    write(tmp_path, {f"{context}/.dockerignore": ignored, ".orchestrate/stat-cache": ""})
+    found = read(tmp_path, f'[images.app]\ncontext = "{context}"\n').found
+    assert [("own-folder", Severity.WARNING)] * warns == [(finding.code, finding.severity) for finding in found]
+    hint = "add the line `**/.orchestrate` to `.dockerignore`"
+    assert [(hint,)] * warns == [finding.hints for finding in found]
