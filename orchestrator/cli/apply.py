@@ -68,9 +68,13 @@ def command(  # noqa: PLR0913 (one argument an option)
     from orchestrator.cli.parts import PartRequest, choose_part
     from orchestrator.cli.runnable import check_blocked, check_runnable
     from orchestrator.cli.saving import check_expected, read_plan
+    from orchestrator.errors import UsageError
     from orchestrator.ui.text import print_note
 
     options = make_project_options(values)
+    if options.offline:
+        message = "`apply` looks at everything again, and `--offline` asks nobody"
+        raise UsageError(message, hints=("leave `--offline` out",))
     request = PartRequest.of(only=only, finish=finish, wait=wait, folders=folders, bindings=bindings)
     digest, saved = read_plan(plan_file)
     check_expected(digest, expect)

@@ -69,6 +69,8 @@ def command(
     else:
         show_plan(prepared, preparation.findings, style=style, verbose=verbose, jobs=jobs, since=preparation.since)
     if prepared.plan.blocked:
+        if out is not None:
+            print_note("nothing was saved: the plan is blocked")
         return 3
     if out is not None:
         digest = save_plan(prepared, preparation.findings, project, os.environ, out)

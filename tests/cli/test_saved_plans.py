@@ -79,6 +79,7 @@ def test_parts_are_json(shop: Program) -> None:
         (("apply", "plan.json", "--only", "app"), 2, "parts hand over what they build through a registry"),
         (("apply", "plan.json", "--wait", "soon"), 2, "`--wait soon`: not a duration"),
         (("apply", "plan.json", "--node", "arm"), 2, "`--node arm`: expected NAME=BUILDER"),
+        (("apply", "plan.json", "--offline"), 2, "`apply` looks at everything again"),
         (("diff", "plan.json", "builds.toml"), 2, "`builds.toml`: not a plan"),
     ],
 )
@@ -157,3 +158,12 @@ def test_two_plans_are_held_against_each_other(saved: Program) -> None:
     assert {"subject": "app", "attribute": "tags", "before": ["app:1.0"], "after": ["app:2.0"]} in found
     ran = saved("diff", "plan.json", "plan.json", "--detailed-exitcode")
     assert (0, "the plans say the same\n") == (ran.code, ran.out)
+
+
+def test_a_blocked_plan_is_not_saved(shop: Program) -> None:
+    """It is printed, and nothing stands in the file."""
+    path = shop.folder / "builds.toml"
+    path.write_text(path.read_text().replace('"allow"', '"forbid"'))
+    ran = shop("plan", "--backend", "qemu", "--out", "plan.json")
+    assert (3, True) == (ran.code, "nothing was saved: the plan is blocked" in ran.err), ran.err
+    assert not (shop.folder / "plan.json").exists()
