@@ -17,14 +17,13 @@ from orchestrator.plan.document import PlanDocument
 from tests.integration.conftest import MakeWorkspace
 from tests.integration.workspace import Workspace
 from tests.lab import Lab
-from tests.lab.availability import available
 from tests.lab.made_once import made_once
-from tests.lab.packages import cache_folder, mirror
+from tests.lab.packages import cache_folder, unpack_system
 
 pytestmark = pytest.mark.integration
 
 SUITE = "trixie"
-PACKAGES = "python3,git"
+PACKAGES = ("base-files", "dash", "coreutils", "python3", "git")
 SOURCES = Path(__file__).resolve().parents[2]
 FILES = {
     "builds.toml": """\
@@ -118,17 +117,11 @@ def run(*argv: str, environ: Mapping[str, str] | None = None) -> str:
     return done.stdout
 
 
-def debootstrap(made: Path) -> None:
-    """A root file system with a Python of its own."""
-    run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(made), mirror())
-
-
 @pytest.fixture(scope="module")
 def image(lab: Lab, wheel: Path, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An image with another Debian and its Python, the wheel with what it needs, and a clone of the repository."""
-    if available() or shutil.which("debootstrap") is None:
-        pytest.skip("no root and no debootstrap: there is no other Debian to run in")
-    root = made_once(cache_folder() / f"root-{SUITE}-{PACKAGES.replace(',', '-')}", debootstrap)
+    folder = cache_folder() / f"system-{SUITE}-{'-'.join(PACKAGES)}"
+    root = made_once(folder, lambda made: unpack_system(SUITE, PACKAGES, made))
     version = next(path.name.removeprefix("python") for path in (root / "usr/bin").glob("python3.*[0-9]"))
     extra = tmp_path_factory.mktemp("extra")
     run(

@@ -111,6 +111,24 @@ def fetch_programs() -> Programs:
     return Programs(made_once(_folder(), _fill))
 
 
+def unpack_system(suite: str, packages: tuple[str, ...], made: Path) -> None:
+    """Unpack packages of a suite with all that they depend on, as a root file system in which nothing was set up.
+
+    Raises:
+        LabUnavailable: the mirror cannot be reached or does not have the packages.
+    """
+    with tempfile.TemporaryDirectory(prefix="work-", dir=made.parent) as folder:
+        work = Path(folder)
+        env = _own_lists(work, f"deb [arch=amd64{_keys()}] {_mirror_here()} {suite} main\n")
+        (work / "status").touch()  # nothing is installed, so everything is wanted
+        options = ("-q", "-y", "--no-install-recommends", "--download-only", f"-oDir::State::status={work}/status")
+        _run(["apt-get", *options, "install", *(f"{name}:amd64" for name in packages)], env)
+        archives = sorted((work / "cache/archives").glob("*.deb"))
+        # what brings `/bin -> usr/bin` comes before what lies behind it
+        for deb in sorted(archives, key=lambda path: not path.name.startswith("base-files_")):
+            _run(["dpkg-deb", "-x", str(deb), str(made)], {})
+
+
 def _fill(made: Path) -> None:
     sys.stderr.write("lab: fetching Debian packages into the cache (about 200 MB, once)\n")
     with tempfile.TemporaryDirectory(prefix="work-", dir=made.parent) as work:
@@ -132,22 +150,32 @@ def mirror() -> str:
     return next(iter(exact or [uri for _, uri in usable]), "")
 
 
-def _download(work: Path, debs: Path) -> None:
-    """Download with lists and caches of our own: the system's package state is read, never written."""
-    for name in ("lists/partial", "cache/archives/partial"):
-        (work / name).mkdir(parents=True)
+def _mirror_here() -> str:
     address = mirror()
     if not address:
         msg = "no mirror of the Debian archive is set up for apt"
         raise LabUnavailable(msg)
-    foreign = ",".join(FOREIGN.values())
-    (work / "sources.list").write_text(
-        f"deb [arch=amd64{_keys()}] {address} {ENGINE_SUITE} main\n"
-        f"deb [arch=amd64,{foreign}{_keys()}] {address} {STABLE_SUITE} main\n"
-    )
+    return address
+
+
+def _own_lists(work: Path, sources: str) -> dict[str, str]:
+    """Lists and caches of our own: the system's package state is read, never written. The environment for apt."""
+    for name in ("lists/partial", "cache/archives/partial"):
+        (work / name).mkdir(parents=True)
+    (work / "sources.list").write_text(sources)
     (work / "apt.conf").write_text(_settings(work))
     env = {"APT_CONFIG": str(work / "apt.conf"), "LC_ALL": "C"}
     _run(["apt-get", "-q", "--error-on=any", "update"], env)
+    return env
+
+
+def _download(work: Path, debs: Path) -> None:
+    address, foreign = _mirror_here(), ",".join(FOREIGN.values())
+    env = _own_lists(
+        work,
+        f"deb [arch=amd64{_keys()}] {address} {ENGINE_SUITE} main\n"
+        f"deb [arch=amd64,{foreign}{_keys()}] {address} {STABLE_SUITE} main\n",
+    )
     wanted = [f"{name}:amd64/{ENGINE_SUITE}" for name in ENGINE_PACKAGES]
     wanted += [f"{name}:amd64/{STABLE_SUITE}" for name in STABLE_PACKAGES]
     wanted += [f"busybox-static:{debian}/{STABLE_SUITE}" for debian in FOREIGN.values()]
