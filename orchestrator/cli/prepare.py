@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+
+from msgspec import structs
 
 from orchestrator.api.backend import Node
 from orchestrator.cli.backends import configure_backends
@@ -13,7 +14,7 @@ from orchestrator.cli.findings import Findings
 from orchestrator.cli.homes import reach_homes
 from orchestrator.cli.load import Loaded, Taken, load_project
 from orchestrator.cli.options import PlanOptions, ProjectOptions
-from orchestrator.cli.recollect import Asked, recollect
+from orchestrator.cli.recollect import Asked, Recollected, recollect
 from orchestrator.cli.registries import OpenStore, open_asked
 from orchestrator.cli.scope import make_scope, make_state_rules, only_affected
 from orchestrator.cli.since import Question, find_since
@@ -25,7 +26,7 @@ from orchestrator.plan.affected import Since
 from orchestrator.plan.bases import check_lock, check_platforms, find_bases
 from orchestrator.plan.compile import Scope, compile_plan, place_selected, published_parents, selected_images
 from orchestrator.plan.context import Listing
-from orchestrator.plan.facts import RunFacts
+from orchestrator.plan.facts import RunFacts, StateRules
 from orchestrator.plan.image import Image
 from orchestrator.plan.lower import Lowered, lower_plan
 from orchestrator.plan.model import Destination, Plan
@@ -101,58 +102,74 @@ class Preparation:
             self.since = find_since(question, options.since, self.findings)
             scope = only_affected(scope, self.since)
         images = selected_images(loaded.declared, scope)
-        backends = configured_backends(loaded, scope)
-        references = tags_to_read(loaded, images, destination)
-        # what goes to registries is remembered there alone, so nothing is looked at where they are not asked
-        recollects = not (self._options.offline and destination.uses_registry)
-        listings: Mapping[Digest, Listing] = {}
+        self.findings.add(_check_lock(loaded))
         registries: AbstractContextManager[OpenStore | None] = (
             nullcontext() if self._options.offline else open_asked(loaded.root, self._environment)
         )
         with registries as open_store:
-            facts = self._ask(loaded, backends, references, open_store)
-            placed = place_selected(loaded.declared, scope, facts, backends)
-            self.findings.add(_check_lock(loaded))
-            if recollects:
-                asked = Asked(
-                    root=loaded.root,
-                    images=images,
-                    dockerfiles=loaded.dockerfiles,
-                    placed=placed,
-                    published=published_parents(loaded.declared, images, facts),
-                    rules=make_state_rules(loaded, options, scope.selection, self._environment),
-                    takes_over=released is None,
-                )
-                reached = reach_homes(
-                    loaded.root,
-                    images,
-                    loaded.declared,
-                    destination,
-                    open_store=open_store,
-                    environment=self._environment,
-                )
-                recollected = recollect(
-                    asked, loaded.declared, facts, loaded.reader, open_store=open_store, reached=reached
-                )
-                self.findings.add(recollected.found)
-                self.findings.texts.update(recollected.texts)
-                facts, listings = recollected.facts, recollected.listings
-        self.findings.add(_check_bases(loaded, images, facts))
-        basis = Basis(loaded=loaded, scope=scope, facts=facts, backends=backends, placed=placed, listings=listings)
+            basis = self._unasked(loaded, scope, open_store)
+            # what goes to registries is remembered there alone, so nothing is looked at where they are not asked
+            if self._options.offline and destination.uses_registry:
+                basis = self._ask_nodes(basis)
+            else:
+                rules = make_state_rules(loaded, options, scope.selection, self._environment)
+                basis = self._recollect(basis, rules, open_store, takes_over=released is None)
+        self.findings.add(_check_bases(loaded, images, basis.facts))
         return compile_prepared(basis, self.findings)
 
-    def _ask(
-        self,
-        loaded: Loaded,
-        backends: Mapping[str, ConfiguredBackend],
-        references: Mapping[Reference, bool],
-        open_store: OpenStore | None,
-    ) -> RunFacts:
-        """What engines and tags say, both at the same time."""
-        with ThreadPoolExecutor(1) as aside:
-            nodes = aside.submit(read_nodes, backends, self._environment, offline=self._options.offline)
-            tags = read_tags(references, open_store) if open_store else {}
-        return RunFacts(nodes=nodes.result(), host=loaded.host, tags=tags)
+    def _unasked(self, loaded: Loaded, scope: Scope, open_store: OpenStore | None) -> Basis:
+        """What is known before nodes and memory are asked: what tags point at, and what nodes are configured to be."""
+        backends = configured_backends(loaded, scope)
+        references = tags_to_read(loaded, selected_images(loaded.declared, scope), scope.destination)
+        facts = RunFacts(
+            nodes=read_nodes(backends, self._environment, offline=True),
+            host=loaded.host,
+            tags=read_tags(references, open_store) if open_store else {},
+        )
+        placed = place_selected(loaded.declared, scope, facts, backends)
+        return Basis(loaded=loaded, scope=scope, facts=facts, backends=backends, placed=placed, listings={})
+
+    def _ask_nodes(self, basis: Basis) -> Basis:
+        """The same with what nodes say of themselves."""
+        if self._options.offline:
+            return basis
+        nodes = read_nodes(basis.backends, self._environment, offline=False)
+        facts = structs.replace(basis.facts, nodes=nodes)
+        placed = place_selected(basis.loaded.declared, basis.scope, facts, basis.backends)
+        return structs.replace(basis, facts=facts, placed=placed)
+
+    def _recollect(self, basis: Basis, rules: StateRules, open_store: OpenStore | None, *, takes_over: bool) -> Basis:
+        """The same with what is remembered. Nodes are asked only where something is built: that takes the longest."""
+        loaded, destination = basis.loaded, basis.scope.destination
+        images = selected_images(loaded.declared, basis.scope)
+        reached = reach_homes(
+            loaded.root, images, loaded.declared, destination, open_store=open_store, environment=self._environment
+        )
+
+        def recall_on(chosen: Basis) -> Recollected:
+            asked = Asked(
+                root=loaded.root,
+                images=images,
+                dockerfiles=loaded.dockerfiles,
+                placed=chosen.placed,
+                published=published_parents(loaded.declared, images, chosen.facts),
+                rules=rules,
+                takes_over=takes_over,
+            )
+            return recollect(
+                asked, loaded.declared, chosen.facts, loaded.reader, open_store=open_store, reached=reached
+            )
+
+        found = recall_on(basis)
+        if any(build not in found.facts.memory.parts for build in basis.placed.by_build):
+            before, basis = basis.placed, self._ask_nodes(basis)
+            found = structs.replace(found, facts=structs.replace(found.facts, nodes=basis.facts.nodes))
+            # the platform that builds is an input of what asks for it
+            if before != basis.placed and any(one.build_platform for one in found.facts.inputs.values()):
+                found = recall_on(basis)
+        self.findings.add(found.found)
+        self.findings.texts.update(found.texts)
+        return structs.replace(basis, facts=found.facts, listings=found.listings)
 
 
 def tags_to_read(loaded: Loaded, images: tuple[Image, ...], destination: Destination) -> dict[Reference, bool]:

@@ -38,7 +38,13 @@ def check_runnable(prepared: Prepared, findings: Findings, environment: Mapping[
         message = f"nothing was done: {count(len(missing), 'secret')} missing"
         raise UsageError(message, report=findings.render())
     check_layouts(prepared)
-    silent = [node for nodes in prepared.nodes.values() for node in nodes if node.provisional]
+    used = {(step.backend, step.node) for step in prepared.plan.steps if isinstance(step, SolveStep)}
+    silent = [
+        node
+        for backend, nodes in prepared.nodes.items()
+        for node in nodes
+        if node.provisional and (backend, node.name) in used
+    ]
     if silent:
         message = f"nothing was done: node `{silent[0].name}` does not answer: {silent[0].summary}"
         raise PlanBlockedError(message, hints=(*silent[0].hints, "`orchestrate doctor` says what is missing"))
