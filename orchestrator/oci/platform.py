@@ -60,7 +60,7 @@ def parse_platform(text: str) -> Platform:
     if len(parts) not in {2, 3} or not all(_COMPONENT.match(part) for part in parts):
         msg = f"not a platform: `{text}`, expected `os/architecture` or `os/architecture/variant`"
         raise ValueError(msg)
-    system, architecture, variant = parts[0], parts[1], parts[2] if len(parts) == 3 else ""  # noqa: PLR2004
+    system, architecture, variant = parts[0], parts[1], parts[2] if len(parts) == 3 else ""  # noqa: PLR2004 (with a variant)
     variant = variant or _ALIAS_VARIANTS.get(architecture, "")
     architecture = _ARCHITECTURE_ALIASES.get(architecture, architecture)
     if system not in KNOWN_OS:

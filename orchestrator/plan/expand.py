@@ -231,7 +231,7 @@ def _illegal_value(table: ImageTable, combination: Combination) -> tuple[str | i
 
 
 def _is_name(text: str) -> bool:
-    return 0 < len(text) <= 128 and all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-_" for letter in text)  # noqa: PLR2004
+    return 0 < len(text) <= 128 and all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-_" for letter in text)  # noqa: PLR2004 (`NAME_RULE`)
 
 
 def _mentions_platform(build: BuildTable) -> bool:

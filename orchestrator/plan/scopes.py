@@ -13,6 +13,7 @@ DEFAULT_SCOPE: Final = "main"
 VARIABLE: Final = "ORCHESTRATE_STATE_SCOPE"
 _LEGAL: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _PULL_REQUEST: Final = re.compile(r"refs/pull/([0-9]{1,18})/")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}\Z")
 _NUMBERS: Final = ("CI_MERGE_REQUEST_IID", "SYSTEM_PULLREQUEST_PULLREQUESTNUMBER", "BITBUCKET_PR_ID", "CHANGE_ID")
 """Variables that hold the number of a pull request: GitLab's, Azure's, Bitbucket's and Jenkins'."""
 
@@ -47,5 +48,5 @@ def read_scopes(written: str, read: tuple[str, ...]) -> tuple[str, ...]:
 def _from_ci(environment: Mapping[str, str]) -> str:
     request = _PULL_REQUEST.match(environment.get("GITHUB_REF", ""))
     numbers = (environment.get(name, "") for name in _NUMBERS)
-    number = request[1] if request else next((text for text in numbers if text.isdecimal() and len(text) < 19), "")  # noqa: PLR2004
+    number = request[1] if request else next((text for text in numbers if _NUMBER.match(text)), "")
     return f"pr-{number}" if number else DEFAULT_SCOPE
