@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913 (one argument an option)
     With --finish, DIR are folders with the results of parts.
     """
     from orchestrator.cli.applying import Permissions, revive
-    from orchestrator.cli.execute import execute
+    from orchestrator.cli.execute import RunOptions, execute
     from orchestrator.cli.findings import Findings
     from orchestrator.cli.parts import PartRequest, choose_part
     from orchestrator.cli.runnable import check_blocked, check_runnable
@@ -91,4 +91,4 @@ def command(  # noqa: PLR0913 (one argument an option)
     check_runnable(prepared, findings, os.environ)
     if findings.all:
         print_note(findings.render())
-    execute(prepared, jobs=jobs, verbose=verbose, style=style, result_file=result_file)
+    execute(prepared, RunOptions(jobs=jobs, verbose=verbose, style=style, result_file=result_file))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from orchestrator.api.events import Event
 from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
+from orchestrator.cli.resume import PlanKeeper
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
 from orchestrator.engine.run import Engine, Work
@@ -26,6 +27,7 @@ from orchestrator.errors import (
     UsageError,
     VerificationError,
 )
+from orchestrator.model import Model
 from orchestrator.process.environment import child_environment
 from orchestrator.state.result_file import ResultFile, is_own, open_result
 from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run
@@ -57,32 +59,39 @@ class _Ran(NamedTuple):
     interrupted: bool
 
 
+class RunOptions(Model):
+    """How to run, show and write down a plan: how many solves at a time, and how the result is printed, and where."""
+
+    jobs: int = 1
+    verbose: bool = False
+    style: str = "text"
+    result_file: Path | None = None
+
+
 def execute(
-    prepared: Prepared,
-    *,
-    jobs: int,
-    verbose: bool,
-    style: str,
-    result_file: Path | None,
-    earlier: RunResult | None = None,
+    prepared: Prepared, options: RunOptions, *, earlier: RunResult | None = None, keeper: PlanKeeper | None = None
 ) -> None:
-    """Run the plan; `earlier` is the result of the run that this one goes on with.
+    """Run the plan; `earlier` is the result of the run that this one promotes, `keeper` keeps the plan meanwhile.
 
     Raises:
         OrchestratorError: the class of the first failure; what failed was printed before.
     """
     root = prepared.loaded.root
-    with open_result(root, result_file) as file, open_run(root) as folder:
+    with open_result(root, options.result_file) as file, open_run(root) as folder:
         if not prepared.plan.destination.uses_registry:
             prepare_homes(root, os.environ)
-        ran = _run(prepared, folder, jobs=jobs, verbose=verbose, earlier=earlier)
+        if keeper:
+            keeper.begin()
+        ran = _run(prepared, folder, options, earlier)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:
             result = continue_result(earlier, result)
         try:
-            _show(result, style)
+            _show(result, options.style)
         finally:
             file.write(render_result(result))
+        if keeper and not result.exit_code and not ran.interrupted:
+            keeper.end()
     places = render_places(prepared.plan, ran.events, lambda path: shown_path(root / path))
     print_note(f"{places}result: {shown_path(file.path)}")
     promote = _promote_command(root, file)
@@ -93,10 +102,10 @@ def execute(
         _fail(result, promote)
 
 
-def _run(prepared: Prepared, folder: Path, *, jobs: int, verbose: bool, earlier: RunResult | None) -> _Ran:
+def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResult | None) -> _Ran:
     """Run the engine in a folder of its own, and tell people what it does."""
     events: list[Event] = []
-    progress = PlainProgress(print_note, verbose=verbose)
+    progress = PlainProgress(print_note, verbose=options.verbose)
 
     def emit(event: Event) -> None:
         if keeps(event):
@@ -114,7 +123,7 @@ def _run(prepared: Prepared, folder: Path, *, jobs: int, verbose: bool, earlier:
                 lowered=prepared.lowered,
                 backends=prepared.backends,
                 nodes=prepared.nodes,
-                jobs=jobs,
+                jobs=options.jobs,
                 listings=prepared.listings,
             ),
             root=root,

@@ -23,7 +23,7 @@ def command(
 
     The images are verified once more; versions and times are those of the staged run.
     """
-    from orchestrator.cli.execute import execute
+    from orchestrator.cli.execute import RunOptions, execute
     from orchestrator.cli.load import find_root
     from orchestrator.cli.options import PlanOptions
     from orchestrator.cli.prepare import Preparation
@@ -53,11 +53,4 @@ def command(
     prepared = preparation.plan(loaded, options, destination=Destination.PUSH, released=staged_digests(staged))
     check_unchanged(staged, prepared.plan)
     check_blocked(prepared, preparation.findings)
-    execute(
-        later_steps(prepared),
-        jobs=1,
-        verbose=False,
-        style=style,
-        result_file=result_file,
-        earlier=staged,
-    )
+    execute(later_steps(prepared), RunOptions(style=style, result_file=result_file), earlier=staged)

@@ -61,8 +61,25 @@ def save_plan(
     """Write a plan into a file, whole or not at all; returns the digest that `apply --expect` takes.
 
     Raises:
+        RegistryError, UsageError: as `freeze_plan`.
+        UsageError: the file cannot be written, or holds something else.
+    """
+    digest, content = freeze_plan(prepared, findings, options, environment)
+    try:
+        _write(path, content)
+    except OSError as error:
+        raise disk_error(error) from error
+    return digest
+
+
+def freeze_plan(
+    prepared: Prepared, findings: Findings, options: ProjectOptions, environment: Mapping[str, str]
+) -> tuple[Digest, bytes]:
+    """The digest of a plan, and the bytes of its file.
+
+    Raises:
         RegistryError: a registry did not answer, so that something is not known that is to be frozen.
-        UsageError: the file cannot be written, holds something else, or would hold a credential.
+        UsageError: it would hold a credential.
     """
     if any(finding.code in _UNKNOWN for finding in findings.all):
         message = "nothing was saved: a registry does not answer, and what is not known cannot be frozen"
@@ -81,12 +98,7 @@ def save_plan(
         raise UsageError(message, hints=("hand it to the build as a secret: `secrets` of the image",))
     document = build_document(with_lines(prepared.plan, findings), prepared.lowered, findings.resolved())
     saved = SavedPlan(saved_format=SAVED_FORMAT, orchestrate=version(_DISTRIBUTION), plan=document, frozen=frozen)
-    digest, content = render_saved(saved)
-    try:
-        _write(path, content)
-    except OSError as error:
-        raise disk_error(error) from error
-    return digest
+    return render_saved(saved)
 
 
 def read_plan(path: Path) -> tuple[Digest, SavedPlan]:

@@ -30,7 +30,7 @@ def promote(
 
     Raises:
         InterruptedRunError: the run is to stop; what stands was told to `on_put`.
-        PlanBlockedError: a fixed tag exists with another digest.
+        PlanBlockedError: a fixed tag exists with another digest, or somebody has moved a moving one since the plan.
         RegistryError: the registry failed; `on_put` was called for every tag that stands.
     """
     manifests: dict[Repository, Manifest] = {}
@@ -41,6 +41,8 @@ def promote(
         repository = move.reference.repository
         store = open_store(repository)
         current = store.find(move.reference.tag)
+        if move.moving and current not in {move.expected, digest}:
+            raise _moved(move, current)
         if move.version and (current is None or current == digest or move.replace):
             _note(store, move, render_note(digest, move.version))
         if current == digest:
@@ -56,6 +58,12 @@ def promote(
         manifests[repository] = manifest
         _put(store, move, manifest)
         on_put(move, current)
+
+
+def _moved(move: TagMove, current: Digest | None) -> PlanBlockedError:
+    before, now = (f"at `{one}`" if one else "nowhere" for one in (move.expected, current))
+    message = f"`{move.reference}` pointed {before} when this was planned, and points {now} now: somebody moved it"
+    return PlanBlockedError(message, hints=("look who else releases there, then run it again",))
 
 
 _noting = Lock()

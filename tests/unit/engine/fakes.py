@@ -33,6 +33,7 @@ from orchestrator.engine.results import StepResult
 from orchestrator.engine.run import Engine, Work
 from orchestrator.model import Model
 from orchestrator.oci.manifest import Manifest
+from orchestrator.plan.facts import TagState
 from orchestrator.plan.lower import lower_plan
 from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.place import ConfiguredBackend
@@ -153,10 +154,12 @@ class Run:
         *,
         destination: Destination = Destination.LAYOUT,
         registry: str = "r.example",
+        tags: Mapping[str, TagState] | None = None,
     ) -> Plan:
-        """The plan of a text."""
+        """The plan of a text; `tags` are what it knows of public ones."""
         asked = Asked(
-            destination=destination, nodes=(NODE,), backend=self._chosen, host=AMD64, registry=f"{registry}/acme"
+            destination=destination, nodes=(NODE,), backend=self._chosen, host=AMD64, registry=f"{registry}/acme",
+            tags=tags or {},
         )  # fmt: skip
         return compile_text(text, dockerfiles, asked)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from orchestrator.engine.promote import promote
 from orchestrator.errors import InterruptedRunError, PlanBlockedError, RegistryError
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.reference import parse_reference
+from orchestrator.plan.facts import TagState
 from orchestrator.plan.model import Destination, PromoteStep, TagMove
 from orchestrator.state.summary import summarise_run
 from orchestrator.testing.registry import AnswerWith, FakeRegistry, LoseAnswer, Rewrite
@@ -34,11 +35,16 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 def publish(
-    registry: FakeRegistry, folder: Path, text: str = TWO, *, destination: Destination = Destination.PUSH
+    registry: FakeRegistry,
+    folder: Path,
+    text: str = TWO,
+    *,
+    destination: Destination = Destination.PUSH,
+    known: Mapping[str, TagState] | None = None,
 ) -> Finished:
-    """Run a plan whose builds push an index that is in the registry by digest."""
+    """Run a plan whose builds push an index that is in the registry by digest; `known` are tags that stood then."""
     it = Run(folder, PythonBackend({}))
-    plan = it.plan(text, FILES, destination=destination, registry=registry.host)
+    plan = it.plan(text, FILES, destination=destination, registry=registry.host, tags=known)
     for image in plan.images:
         if not (folder / f"{image.name}.pushed").exists():
             index = push_image(registry, f"acme/{image.name}", image.name, folder)
@@ -140,7 +146,8 @@ def test_a_registry_that_changes_a_copy_is_found_out(registry: FakeRegistry, tmp
 def test_the_summary_tells_what_stands(registry: FakeRegistry, tmp_path: Path) -> None:
     """Each tag with what it pointed at before."""
     registry.put_manifest("acme/base", "latest", OTHER)
-    finished = publish(registry, tmp_path)
+    known = {f"{registry.host}/acme/base:latest": TagState(digest=OTHER.digest)}
+    finished = publish(registry, tmp_path, known=known)
     result = summarise_run(finished.plan, finished.events, now="x")
     assert {"base": "released", "app": "released"} == {image.name: image.state for image in result.images}
     base = result.images[0]
@@ -163,10 +170,12 @@ def test_the_summary_of_a_run_of_later_steps_alone(registry: FakeRegistry, tmp_p
     assert {("released", "staged")} == states
 
 
-def moves(registry: FakeRegistry, *names: str, replace: bool = False) -> PromoteStep:
-    """A step that puts these tags of one image."""
+def moves(registry: FakeRegistry, *names: str, replace: bool = False, expected: Digest | None = None) -> PromoteStep:
+    """A step that puts these tags of one image, which pointed at `expected` when it was planned."""
     references = [parse_reference(f"{registry.host}/acme/x:{name}") for name in names]
-    found = tuple(TagMove(reference=reference, moving=replace, replace=replace) for reference in references)
+    found = tuple(
+        TagMove(reference=reference, moving=replace, replace=replace, expected=expected) for reference in references
+    )
     return PromoteStep(id="promote:x", image="x", needs=(), index="assemble:x", moves=found)
 
 
@@ -227,10 +236,22 @@ def test_a_run_that_is_to_stop_puts_no_further_tag(registry: FakeRegistry, index
 
 
 def test_a_moving_tag_is_moved(registry: FakeRegistry, index: Digest) -> None:
-    """Or a fixed one of which the user said so."""
+    """From where the plan saw it."""
     registry.put_manifest("acme/x", "1", OTHER)
-    assert ["1"] == put_tags(moves(registry, "1", replace=True), index)
+    assert ["1"] == put_tags(moves(registry, "1", replace=True, expected=OTHER.digest), index)
     assert index == registry.tags("acme/x")["1"]
+    assert ["1"] == put_tags(moves(registry, "1", replace=True, expected=OTHER.digest), index)
+
+
+@pytest.mark.parametrize("expected", [None, digest_bytes(b"what stood there then")])
+def test_a_moving_tag_that_somebody_moved_stops_the_rest(
+    registry: FakeRegistry, index: Digest, expected: Digest | None
+) -> None:
+    """Another release may have gone on meanwhile: what it put is not overwritten, nor is what comes after."""
+    registry.put_manifest("acme/x", "2", OTHER)
+    with pytest.raises(PlanBlockedError, match=f"points at `{OTHER.digest}` now: somebody moved it"):
+        put_tags(moves(registry, "2", "3", replace=True, expected=expected), index)
+    assert {"2": OTHER.digest} == {tag: digest for tag, digest in registry.tags("acme/x").items() if tag in "23"}
 
 
 def test_a_fixed_tag_is_never_moved(registry: FakeRegistry, index: Digest) -> None:
