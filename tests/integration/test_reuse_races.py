@@ -79,6 +79,13 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, stdout + stderr
 
 
+def finish_or_yield(process: subprocess.Popen[str]) -> None:
+    """Wait for a run, which has to succeed, or to stop where the other has moved a tag meanwhile."""
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    yielded = process.returncode == 3 and "somebody moved it" in stderr
+    assert process.returncode == 0 or yielded, stdout + stderr
+
+
 def digests(workspace: Workspace) -> dict[str, str]:
     """What the last run says that it has published."""
     return {name: workspace.digest(name) for name in NAMES}
@@ -147,7 +154,7 @@ def test_a_run_that_was_stopped_in_the_worst_moment_fits_in_itself(
     assert stuck.reached.wait(PATIENCE)
     second.succeed("build", "--push")
     stuck.released.set()
-    finish(held)
+    finish_or_yield(held)
     for workspace in pair:
         check_own_standings(registries, workspace)
 
@@ -183,12 +190,12 @@ def test_runs_that_meet_leave_what_fits(
         running.append(first.start("build", "--push"))
     running.append(second.start("build", "--push"))
     for process in running:
-        finish(process)
+        finish_or_yield(process)
     for workspace in pair:
         check_own_standings(registries, workspace)
 
     third = clone(second, make_workspace)
-    assert {"reuse"} == set(actions(third.plan("--push")).values())
+    assert {"build", "graft"}.isdisjoint(actions(third.plan("--push")).values())
     third.succeed("build", "--push")
     check_standings(registries, third.registry)
 

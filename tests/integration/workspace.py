@@ -140,7 +140,17 @@ class Workspace:
 
     def left_behind(self) -> list[str]:
         """Whatever runs should have taken away with them."""
-        kept = {".gitignore", "base-facts.json", "cache", "lock", "oci", "result.json", "state", "stat-cache"}
+        kept = {
+            ".gitignore",
+            "base-facts.json",
+            "begun.plan.json",
+            "cache",
+            "lock",
+            "oci",
+            "result.json",
+            "state",
+            "stat-cache",
+        }
         own = self.root / ".orchestrate"
         left = [path for path in own.iterdir() if path.name not in kept] if own.exists() else []
         return sorted(str(path.relative_to(self.folder)) for path in [*left, *(self.folder / "tmp").iterdir()])
