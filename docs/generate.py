@@ -21,8 +21,7 @@ BACKENDS: Final = ("qemu", "native", "bake")
 """Those that ship; a plugin that happens to be installed is not part of the reference."""
 
 _NOT_YET: Final = """\
-Read, checked and shown, but not acted upon by this version: `test`, and the backends
-`native` and `bake`, which plan and do not build.
+Read, checked and shown, but not acted upon by this version: the backend `bake`, which plans and does not build.
 
 ## The file"""
 _COMMAND_LINE: Final = """\

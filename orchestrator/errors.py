@@ -7,6 +7,7 @@ OrchestratorError
 ├── BuildError            4   a platform build failed
 ├── RegistryError         5   a registry refused, failed or cannot be reached
 ├── VerificationError     6   an image is not what was declared
+├── TestFailedError       7   a platform test did not pass
 └── InterruptedRunError 130   the user asked to stop
 """
 
@@ -95,6 +96,18 @@ class VerificationError(OrchestratorError):
     """An image is not what was declared."""
 
     exit_code = 6
+
+
+class TestFailedError(OrchestratorError):
+    """A platform test did not pass; `lines` are the last that it printed."""
+
+    exit_code = 7
+
+    def __init__(
+        self, message: str, *, hints: tuple[str, ...] = (), report: str = "", lines: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, hints=hints, report=report)
+        self.lines = lines
 
 
 class InterruptedRunError(OrchestratorError):

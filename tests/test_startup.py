@@ -51,7 +51,9 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert own <= {"__main__", "cli", "errors", "ui"}
 
 
-@pytest.mark.parametrize("command", ["plan", "build", "promote", "graph", "verify", "doctor", "builders", "schema"])
+@pytest.mark.parametrize(
+    "command", ["plan", "build", "promote", "graph", "export", "verify", "doctor", "builders", "schema"]
+)
 def test_help_of_a_command_loads_nothing_heavy(command: str) -> None:
     """It loads its own module, and what its options are made of."""
     found = loaded(CALL.format(arguments=(command, "--help"), code=0))

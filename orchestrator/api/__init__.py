@@ -24,6 +24,7 @@ from orchestrator.api.invocation import (
     BuilderOf,
     CollectedFile,
     DigestOf,
+    FileOf,
     Invocation,
     Outcome,
     PathOf,
@@ -32,14 +33,14 @@ from orchestrator.api.invocation import (
     WrittenFile,
     render_word,
 )
-from orchestrator.api.solve import BuildOptions, LayoutOutput, NamedContext, PushOutput, Solve, SourcePin
+from orchestrator.api.solve import BuildOptions, LayoutOutput, NamedContext, NoOutput, PushOutput, Solve, SourcePin
 from orchestrator.model import Table
 from orchestrator.oci.platform import Platform, parse_platform
 
 __all__ = [
     "API_VERSION", "Backend", "BackendRegistry", "BackendSpec", "BuildOptions", "BuilderOf", "Capabilities",
-    "CollectedFile", "ConfigProblem", "DigestOf", "Emulation", "FailureKind", "Invocation", "LayoutOutput",
-    "LowerRequest", "Mode", "NamedContext", "Node", "Outcome", "PathOf", "Phase", "PlaceRequest", "Placement",
-    "Platform", "Probe", "PushOutput", "Reader", "Refusal", "Solve", "SolveFailure", "SolveResult", "SourcePin",
-    "Table", "Word", "WrittenFile", "hookimpl", "parse_platform", "render_word",
+    "CollectedFile", "ConfigProblem", "DigestOf", "Emulation", "FailureKind", "FileOf", "Invocation", "LayoutOutput",
+    "LowerRequest", "Mode", "NamedContext", "NoOutput", "Node", "Outcome", "PathOf", "Phase", "PlaceRequest",
+    "Placement", "Platform", "Probe", "PushOutput", "Reader", "Refusal", "Solve", "SolveFailure", "SolveResult",
+    "SourcePin", "Table", "Word", "WrittenFile", "hookimpl", "parse_platform", "render_word",
 ]  # fmt: skip

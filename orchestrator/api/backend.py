@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final, Literal, Protocol, TypeAlias
 
 from orchestrator.api.events import ReaderEvent
-from orchestrator.api.invocation import Invocation, Outcome, StepId
+from orchestrator.api.invocation import Invocation, Outcome, StepId, WrittenFile
 from orchestrator.api.solve import Solve
 from orchestrator.model import Model, Table
 from orchestrator.oci.digest import Digest
@@ -35,11 +35,19 @@ class Mode(Enum):
 
 
 class Probe(Model):
-    """A question to a node: a child that changes nothing, with a time limit in seconds."""
+    """A question to a node: a child that changes nothing, with a time limit in seconds.
+
+    What it `writes` stands in a folder of its own, which is gone when it has ended, and whose path the variable
+    `folder` of its environment holds. `node` is the one that it asks: a node that is silent for long while it builds
+    is asked again.
+    """
 
     name: str
     argv: tuple[str, ...]
     timeout: float = 10.0
+    writes: tuple[WrittenFile, ...] = ()
+    folder: str = ""
+    node: str = ""
 
 
 class Node(Model):
@@ -47,6 +55,8 @@ class Node(Model):
 
     `provisional`: nobody answered, this is what the configuration says; without `platforms` even those are a guess.
     `problem` is why it can take no builds at all, with `hints` what to do about it.
+    `private`: `setup` makes its builder; the engine gives it an ending of this project's, so that runs of several
+    projects on one machine do not take it from each other.
     """
 
     name: str
@@ -58,6 +68,7 @@ class Node(Model):
     summary: str = ""
     problem: str = ""
     hints: tuple[str, ...] = ()
+    private: bool = False
 
 
 class PlaceRequest(Model):
@@ -93,9 +104,12 @@ class LowerRequest(Model):
 
 
 class SolveResult(Model):
-    """A solve that succeeded: the digest of what was pushed, or written into the layout at `path`."""
+    """A solve that succeeded: the digest of what was pushed, or written into the layout at `path`.
 
-    digest: Digest
+    One that keeps nothing (`NoOutput`) has no digest.
+    """
+
+    digest: Digest | None = None
     path: str = ""
 
 
@@ -139,7 +153,10 @@ class Backend(Protocol):
         """Choose a node for a platform build."""
 
     def setup(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
-        """What has to run before the first step, such as creating a builder."""
+        """What has to run before the first step on these nodes, such as creating a builder."""
+
+    def teardown(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
+        """What has to run when the run is over, however it ended; a backend without it leaves nothing behind."""
 
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
         """The children that do these steps, in order. Called at plan time; nothing is called again at run time."""

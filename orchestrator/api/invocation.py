@@ -6,12 +6,16 @@ substitutes late values and nothing else.
 
 from __future__ import annotations
 
+import json
+import posixpath
+from collections.abc import Mapping
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never
 
 from orchestrator.model import Model
 
 StepId: TypeAlias = str
+_VARIABLE: Final = "env:"
 
 
 class DigestOf(Model, tag="digest-of"):
@@ -43,7 +47,42 @@ class BuilderOf(Model, tag="builder-of"):
         return f"<builder of {self.node}>"
 
 
-Late: TypeAlias = DigestOf | PathOf | BuilderOf
+class FileOf(Model, tag="file-of"):
+    """The absolute path of a file of the user's: one below the root, or what the variable of `env:NAME` holds.
+
+    `quoting` is how it is written where it stands: inside a quoted field of CSV, or inside a string of JSON.
+    """
+
+    given: str
+    quoting: Literal["none", "csv", "json"] = "none"
+
+    def __str__(self) -> str:
+        return f"<path of {self.given}>"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that holds the path; empty where the path is given."""
+        return self.given.removeprefix(_VARIABLE) if self.given.startswith(_VARIABLE) else ""
+
+    def locate(self, root: str, environment: Mapping[str, str]) -> str:
+        """The path, for a project in this folder, as it is to be written.
+
+        Raises:
+            LookupError: the variable is not set.
+        """
+        path = posixpath.join(root, environment[self.variable] if self.variable else self.given)
+        match self.quoting:
+            case "none":
+                return path
+            case "csv":
+                return path.replace('"', '""')
+            case "json":
+                return json.dumps(path)[1:-1]
+            case _:
+                assert_never(self.quoting)
+
+
+Late: TypeAlias = DigestOf | PathOf | BuilderOf | FileOf
 Word: TypeAlias = str | tuple[str | Late, ...]
 """One argument: literal, or literal parts and late values in a row."""
 
@@ -74,7 +113,7 @@ class Invocation(Model):
     """One child process.
 
     `environment` holds what is added to the user's environment, `inherits` the names of variables
-    that it needs from there (secrets; named, never shown). `folders` are empty folders made for it,
+    that it needs from there (secrets, paths; named, never shown). `folders` are empty folders made for it,
     at `PathOf(name)`, which live as long as the run. `timeout` is in seconds; None is no limit.
     """
 

@@ -108,7 +108,11 @@ class LayoutOutput(Model, tag="layout"):
     name: str
 
 
-Output: TypeAlias = PushOutput | LayoutOutput
+class NoOutput(Model, tag="none"):
+    """Keep nothing: all that counts is whether it succeeds, as for a test."""
+
+
+Output: TypeAlias = PushOutput | LayoutOutput | NoOutput
 
 
 class Solve(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, assert_never
 
 from orchestrator.api.invocation import (
     BuilderOf,
@@ -15,7 +15,17 @@ from orchestrator.api.invocation import (
     Word,
     WrittenFile,
 )
-from orchestrator.api.solve import BuildOptions, Cache, LayoutOutput, NetworkMode, Provenance, PushOutput, Solve
+from orchestrator.api.solve import (
+    BuildOptions,
+    Cache,
+    LayoutOutput,
+    NetworkMode,
+    NoOutput,
+    Output,
+    Provenance,
+    PushOutput,
+    Solve,
+)
 from orchestrator.buildkit.policy import POLICY_VARIABLE, render_policy
 
 METADATA: Final = "metadata.json"
@@ -40,7 +50,7 @@ def build_invocation(solve: Solve, node: str) -> Invocation:
         environment=tuple(environment),
         inherits=tuple(secret.env for secret in solve.options.secrets if secret.env),
         writes=tuple(writes),
-        collects=(CollectedFile(name=METADATA),),
+        collects=() if isinstance(solve.output, NoOutput) else (CollectedFile(name=METADATA),),
         folders=(solve.output.name,) if isinstance(solve.output, LayoutOutput) else (),
         timeout=solve.timeout,
     )
@@ -62,7 +72,8 @@ def _words(solve: Solve, node: str) -> Iterator[Word]:
     yield from _sandbox_words(options)
     yield "--provenance=" + ("false" if options.provenance is Provenance.OFF else f"mode={options.provenance.value}")
     yield f"--sbom={'true' if options.sbom else 'false'}"
-    yield ("--metadata-file=", PathOf(name=METADATA))
+    if not isinstance(solve.output, NoOutput):
+        yield ("--metadata-file=", PathOf(name=METADATA))
     yield _output_word(solve.output)
     # the one word that is no `--flag=value`: a folder may be called like a flag
     yield options.context if not options.context.startswith("-") else f"./{options.context}"
@@ -96,11 +107,17 @@ def _sandbox_words(options: BuildOptions) -> Iterator[str]:
     yield from (f"--ulimit={limit}" for limit in options.ulimits)
 
 
-def _output_word(output: PushOutput | LayoutOutput) -> Word:
-    if isinstance(output, LayoutOutput):
-        return ("--output=type=oci,tar=false,dest=", PathOf(name=output.name))
-    fields = (("type", "image"), ("name", str(output.reference)), ("push", "true"), ("store", "false"))
-    return "--output=" + render_csv((*fields, ("oci-mediatypes", "true")))
+def _output_word(output: Output) -> Word:
+    match output:
+        case NoOutput():
+            return "--output=type=cacheonly"
+        case LayoutOutput(name=name):
+            return ("--output=type=oci,tar=false,dest=", PathOf(name=name))
+        case PushOutput(reference=reference):
+            fields = (("type", "image"), ("name", str(reference)), ("push", "true"), ("store", "false"))
+            return "--output=" + render_csv((*fields, ("oci-mediatypes", "true")))
+        case _:
+            assert_never(output)
 
 
 def _render_cache(cache: Cache) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from orchestrator.api.backend import Node, Placement, PlaceRequest, Probe, Refusal
 from orchestrator.api.invocation import Invocation, Outcome
@@ -22,7 +23,7 @@ from orchestrator.buildkit.placement import place_on
 from orchestrator.buildkit.progress import RawJsonReader
 from orchestrator.buildkit.untrusted import UnreadableError, clean_lines
 
-_INSPECT = "inspect"
+INSPECT: Final = "inspect"
 _VERSION = "version"
 _INFO = "info"
 _OTHER_BUILDER = (
@@ -55,6 +56,11 @@ class OneBuilder:
         del nodes
         return ()
 
+    def teardown(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
+        """Nothing, as nothing was set up."""
+        del nodes
+        return ()
+
     def reader(self, invocation: Invocation) -> RawJsonReader:
         """Reads the progress of one child."""
         return RawJsonReader(invocation.steps[0])
@@ -63,7 +69,14 @@ class OneBuilder:
 def builder_probes(builder: str) -> tuple[Probe, ...]:
     """Ask the builder what it builds, and the engine what it is."""
     return (
-        Probe(name=_INSPECT, argv=("docker", "buildx", "inspect", builder)),
+        Probe(name=INSPECT, argv=("docker", "buildx", "inspect", builder), node=builder),
+        *engine_probes(),
+    )
+
+
+def engine_probes() -> tuple[Probe, ...]:
+    """Ask the engine what it is."""
+    return (
         Probe(name=_VERSION, argv=("docker", "version", "--format=json")),
         Probe(name=_INFO, argv=("docker", "info", "--format=json")),
     )
@@ -71,11 +84,11 @@ def builder_probes(builder: str) -> tuple[Probe, ...]:
 
 def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> Node:
     """The node; provisional where the builder did not answer."""
-    engine = _read_engine(answers)
-    builder = _read_builder(answers, engine)
+    engine = read_engine(answers)
+    builder = read_builder(answers, engine)
     running = builder.answering if builder else ()
     if builder is None or not running:
-        summary, hints = _silence(name, answers) if builder is None else _asleep(builder)
+        summary, hints = explain_silence(name, answers) if builder is None else _asleep(builder)
         return Node(name=name, platforms=(), slots=slots, builder=name, provisional=True, summary=summary, hints=hints)
     native = dict.fromkeys(platform for node in running for platform in node.native)
     emulated = dict.fromkeys(platform for node in running for platform in node.emulated if platform not in native)
@@ -92,7 +105,8 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
     )
 
 
-def _read_engine(answers: Mapping[str, Outcome]) -> Engine | None:
+def read_engine(answers: Mapping[str, Outcome]) -> Engine | None:
+    """The engine that the client talks to; None where it did not answer."""
     version, info = answers.get(_VERSION), answers.get(_INFO)
     if version is None or info is None or not (version.succeeded and info.succeeded):
         return None
@@ -102,8 +116,9 @@ def _read_engine(answers: Mapping[str, Outcome]) -> Engine | None:
         return None
 
 
-def _read_builder(answers: Mapping[str, Outcome], engine: Engine | None) -> Builder | None:
-    answer = answers.get(_INSPECT)
+def read_builder(answers: Mapping[str, Outcome], engine: Engine | None, *, probe: str = INSPECT) -> Builder | None:
+    """The builder that this probe asked for; None where it did not answer."""
+    answer = answers.get(probe)
     if answer is None or not answer.succeeded:
         return None
     try:
@@ -112,9 +127,11 @@ def _read_builder(answers: Mapping[str, Outcome], engine: Engine | None) -> Buil
         return None
 
 
-def _silence(name: str, answers: Mapping[str, Outcome]) -> tuple[str, tuple[str, ...]]:
+def explain_silence(
+    name: str, answers: Mapping[str, Outcome], *, probe: str = INSPECT
+) -> tuple[str, tuple[str, ...]]:
     """Why nobody answered, and what to do about it where that is known."""
-    answer = answers.get(_INSPECT)
+    answer = answers.get(probe)
     if answer is None:
         return "not asked", ()
     if is_without_buildx(answer.stderr):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.api.backend import FailureKind, SolveFailure, SolveResult
 from orchestrator.api.invocation import Outcome
-from orchestrator.api.solve import LayoutOutput, Solve
+from orchestrator.api.solve import LayoutOutput, NoOutput, Solve
 from orchestrator.buildkit.argv import METADATA
 from orchestrator.buildkit.failure import describe_failure
 from orchestrator.buildkit.metadata import parse_metadata
@@ -14,6 +14,8 @@ def read_result(solve: Solve, outcome: Outcome) -> SolveResult | SolveFailure:
     """The digest from the metadata file; the exit code decides whether there is one."""
     if not outcome.succeeded:
         return describe_failure(outcome)
+    if isinstance(solve.output, NoOutput):
+        return SolveResult()
     content = outcome.file(METADATA)
     if content is None:
         return SolveFailure(kind=FailureKind.INFRASTRUCTURE, message="buildx ended with 0 and wrote no metadata file")

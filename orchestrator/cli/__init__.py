@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "lock": "Pin the external images that builds take to digests, in builds.lock.",
     "prune": "Delete old state from registries: private names that nothing needs.",
     "graph": "Show which image needs which.",
+    "export": "Write the project for other programs: a docker-bake.json.",
     "verify": "Check images in registries or OCI layouts.",
     "doctor": "Look at Docker, builders, emulators, registries and say what to do.",
     "builders": "List, create, inspect and remove buildx builders.",

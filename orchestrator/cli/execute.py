@@ -24,6 +24,7 @@ from orchestrator.errors import (
     OrchestratorError,
     PlanBlockedError,
     RegistryError,
+    TestFailedError,
     UsageError,
     VerificationError,
 )
@@ -40,6 +41,7 @@ _ERRORS: tuple[type[OrchestratorError], ...] = (
     BuildError,
     RegistryError,
     VerificationError,
+    TestFailedError,
     PlanBlockedError,
     UsageError,
     InterruptedRunError,
@@ -47,6 +49,7 @@ _ERRORS: tuple[type[OrchestratorError], ...] = (
 _WHAT_NOW = {
     BuildError: "mend what failed and run it again",
     RegistryError: "check the registry with `orchestrate doctor`, then run it again",
+    TestFailedError: "no tag was put; mend the image or its test and run it again: what was built is not built again",
     VerificationError: "nothing was tagged; look at the image with `orchestrate verify`",
     InterruptedRunError: "no tag moves before everything is verified",
 }
@@ -129,7 +132,7 @@ def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResu
             root=root,
             environment=child_environment(os.environ),
             stores=stores,
-            children=RealChildren(),
+            children=RealChildren(os.environ, root=root),
             emit=emit,
         )
         if earlier is not None:

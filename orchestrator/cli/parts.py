@@ -19,8 +19,15 @@ from orchestrator.oci.digest import Digest
 from orchestrator.plan.binding import bind_nodes
 from orchestrator.plan.lower import lower_plan
 from orchestrator.plan.memory import Memory, RememberedPart
-from orchestrator.plan.model import Plan, SolveStep
-from orchestrator.plan.part import builds_to_do, choose_builds, missing_inputs, part_of, remaining
+from orchestrator.plan.model import Plan, SolveStep, TestStep
+from orchestrator.plan.part import (
+    builds_to_do,
+    builds_to_test,
+    choose_builds,
+    missing_inputs,
+    part_of,
+    remaining,
+)
 from orchestrator.probe.facts import read_builder, read_nodes
 from orchestrator.state.result_file import read_results
 from orchestrator.ui.text import count, print_note
@@ -85,7 +92,8 @@ def choose_part(revived: Revived, request: PartRequest, environment: Mapping[str
         raise UsageError(str(error), hints=("`orchestrate plan --split` shows the parts of a plan",)) from error
     memory = _wait(revived, request, wanted, results, environment) if in_parts else revived.memory
     done = _done(prepared, memory, results)
-    part = part_of(plan, wanted, done) if request.only else remaining(plan, done)
+    tested = memory.tested
+    part = part_of(plan, wanted, done, tested) if request.only else remaining(plan, done, tested)
     return _on_local_nodes(prepared, part, request, environment)
 
 
@@ -112,12 +120,13 @@ def _wait(
             else missing_inputs(prepared.plan, wanted, done)
         )
         _check_results(memory, results)
-        if not missing:
+        untested = tuple(build for build in builds_to_test(prepared.plan) if build not in memory.tested)
+        if not missing and not (request.finish and untested):
             return memory
         if time.monotonic() >= until:
-            raise _missing(missing, prepared, request)
+            raise _missing(missing, prepared, request) if missing else _untested(untested)
         if not told:
-            print_note(f"waiting for {_list(missing)}")
+            print_note(f"waiting for {_list(missing or untested)}")
             told = True
         time.sleep(min(_PAUSE, max(0.0, until - time.monotonic())))
         memory = recall_again(prepared, environment)
@@ -154,6 +163,14 @@ def _missing(missing: tuple[str, ...], prepared: Prepared, request: PartRequest)
     )
 
 
+def _untested(builds: tuple[str, ...]) -> PlanBlockedError:
+    message = f"nothing was done: {_list(builds)} {'has' if len(builds) == 1 else 'have'} not passed the test yet"
+    patterns = " ".join(f"--only '{build}'" for build in builds[:_NAMED])
+    return PlanBlockedError(
+        message, hints=(f"test it: `orchestrate apply PLAN {patterns}`", "or wait for it: `--wait 30m`")
+    )
+
+
 def _read_results(folders: tuple[Path, ...], plan: Plan) -> Iterator[tuple[str, Digest]]:
     for folder in folders:
         found = read_results(folder)
@@ -176,9 +193,9 @@ def _on_local_nodes(prepared: Prepared, part: Plan, request: PartRequest, enviro
     Raises:
         PlanBlockedError: there is none for one of them.
     """
-    used = {step.backend for step in part.steps if isinstance(step, SolveStep)}
+    used = {step.backend for step in part.steps if isinstance(step, SolveStep | TestStep)}
     backends = {name: chosen for name, chosen in prepared.backends.items() if name in used}
-    here = read_nodes(backends, environment, offline=False)
+    here = read_nodes(backends, environment, root=prepared.loaded.root, offline=False)
     given = _given_nodes(part, request, environment)
     bound = bind_nodes(part, here, given)
     if bound.unbound:
@@ -193,7 +210,7 @@ def _on_local_nodes(prepared: Prepared, part: Plan, request: PartRequest, enviro
 
 
 def _given_nodes(part: Plan, request: PartRequest, environment: Mapping[str, str]) -> dict[str, Node]:
-    names = {step.node for step in part.steps if isinstance(step, SolveStep)}
+    names = {step.node for step in part.steps if isinstance(step, SolveStep | TestStep)}
     known = {build.placement.node for build in part.builds if build.placement}
     for name in request.bindings:
         if name not in names | known:

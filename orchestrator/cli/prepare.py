@@ -31,6 +31,7 @@ from orchestrator.plan.image import Image
 from orchestrator.plan.lower import Lowered, lower_plan
 from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.place import ConfiguredBackend, Placements
+from orchestrator.plan.platform_test import open_tests
 from orchestrator.probe.facts import host, read_nodes, read_tags
 
 
@@ -122,7 +123,7 @@ class Preparation:
         backends = configured_backends(loaded, scope)
         references = tags_to_read(loaded, selected_images(loaded.declared, scope), scope.destination)
         facts = RunFacts(
-            nodes=read_nodes(backends, self._environment, offline=True),
+            nodes=read_nodes(backends, self._environment, root=loaded.root, offline=True),
             host=loaded.host,
             tags=read_tags(references, open_store) if open_store else {},
         )
@@ -133,13 +134,13 @@ class Preparation:
         """The same with what nodes say of themselves."""
         if self._options.offline:
             return basis
-        nodes = read_nodes(basis.backends, self._environment, offline=False)
+        nodes = read_nodes(basis.backends, self._environment, root=basis.loaded.root, offline=False)
         facts = structs.replace(basis.facts, nodes=nodes)
         placed = place_selected(basis.loaded.declared, basis.scope, facts, basis.backends)
         return structs.replace(basis, facts=facts, placed=placed)
 
     def _recollect(self, basis: Basis, rules: StateRules, open_store: OpenStore | None, *, takes_over: bool) -> Basis:
-        """The same with what is remembered. Nodes are asked only where something is built: that takes the longest."""
+        """The same with what is remembered. Nodes are asked only where they have work: it takes the longest."""
         loaded, destination = basis.loaded, basis.scope.destination
         images = selected_images(loaded.declared, basis.scope)
         reached = reach_homes(
@@ -161,7 +162,8 @@ class Preparation:
             )
 
         found = recall_on(basis)
-        if any(build not in found.facts.memory.parts for build in basis.placed.by_build):
+        memory = found.facts.memory
+        if open_tests(images, memory) or any(build not in memory.parts for build in basis.placed.by_build):
             before, basis = basis.placed, self._ask_nodes(basis)
             found = structs.replace(found, facts=structs.replace(found.facts, nodes=basis.facts.nodes))
             # the platform that builds is an input of what asks for it

@@ -11,7 +11,7 @@ from orchestrator.cli.findings import Findings
 from orchestrator.cli.prepare import Prepared
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.errors import PlanBlockedError, RegistryError, UsageError
-from orchestrator.plan.model import Destination, ExportStep, SolveStep
+from orchestrator.plan.model import Destination, ExportStep, SolveStep, TestStep
 from orchestrator.state.workspace import NAME, check_no_link, check_workspace
 from orchestrator.ui.text import count
 
@@ -38,7 +38,8 @@ def check_runnable(prepared: Prepared, findings: Findings, environment: Mapping[
         message = f"nothing was done: {count(len(missing), 'secret')} missing"
         raise UsageError(message, report=findings.render())
     check_layouts(prepared)
-    used = {(step.backend, step.node) for step in prepared.plan.steps if isinstance(step, SolveStep)}
+    steps = prepared.plan.steps
+    used = {(step.backend, step.node) for step in steps if isinstance(step, SolveStep | TestStep)}
     silent = [
         node
         for backend, nodes in prepared.nodes.items()

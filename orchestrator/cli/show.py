@@ -130,10 +130,12 @@ def _node(node: Node) -> str:
     parts = [", ".join(map(str, node.platforms))] if node.platforms else []
     parts += [f"emulates {', '.join(map(str, node.emulates))}"] if node.emulates else []
     if node.provisional:
-        parts.append(_silence(node) if node.summary and not node.platforms else "from the configuration")
+        parts.append(_silence(node))
     return f"{node.name} ({'; '.join(parts)})" if parts else node.name
 
 
 def _silence(node: Node) -> str:
     """What is known of a node that says nothing of itself."""
-    return _NOT_ASKED if node.summary == _NOT_ASKED else f"no answer: {node.summary}"
+    if node.summary in {"", _NOT_ASKED}:
+        return "from the configuration" if node.platforms else _NOT_ASKED
+    return f"no answer: {node.summary}"

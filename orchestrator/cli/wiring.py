@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from orchestrator.api.backend import Probe
+from orchestrator.api.invocation import Outcome
 from orchestrator.cli.insecure import insecure_registries
 from orchestrator.oci.manifest import Manifest
 from orchestrator.oci.reference import Repository
 from orchestrator.plan.names import is_asked_first
+from orchestrator.probe.facts import ask
 from orchestrator.process.capture import capture
 from orchestrator.process.ended import Ended
 from orchestrator.process.stream import stream
@@ -50,6 +53,14 @@ class RealStores:
 
 class RealChildren:
     """Children of this process. `engine.ports.Children`."""
+
+    def __init__(self, environment: Mapping[str, str], *, root: Path) -> None:
+        self._environment = environment
+        self._root = root
+
+    def ask(self, probe: Probe) -> Outcome:
+        """Ask a node of the project."""
+        return ask(probe, self._environment, self._root)
 
     async def run(
         self,

@@ -99,7 +99,13 @@ class VersionTable(Table):
 class TestTable(Table):
     """A command that must succeed in the built image before any tag moves."""
 
-    run: Annotated[list[str], Meta(min_length=1, description="The command, an argv.")]
+    run: Annotated[
+        list[str],
+        Meta(
+            min_length=1,
+            description="The command, an argv; no shell is started, and `ENTRYPOINT` is not used. Words are templates.",
+        ),
+    ]
     platforms: Annotated[
         Annotated[list[Text], Meta(min_length=1)] | UnsetType,
         Meta(description="The platforms it runs on; all of the image's unless said."),
@@ -183,7 +189,10 @@ class CommonTable(BuildTable):
     infer: Annotated[
         bool | UnsetType, Meta(description="`false` takes no edges from the Dockerfile. `true` unless said.")
     ] = UNSET
-    test: Annotated[TestTable | UnsetType, Meta(description="A command that must succeed in the image.")] = UNSET
+    test: Annotated[
+        TestTable | UnsetType,
+        Meta(description="A command that must succeed in the image, on each platform, before any tag moves."),
+    ] = UNSET
     provenance: Annotated[
         Literal["off", "min", "max"] | UnsetType, Meta(description="The provenance attestation. `min` unless said.")
     ] = UNSET

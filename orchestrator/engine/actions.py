@@ -31,6 +31,7 @@ from orchestrator.plan.model import (
     RecordKey,
     RecordStep,
     RegistryHome,
+    TestStep,
     VerifyStep,
 )
 from orchestrator.plan.past import note_took
@@ -137,6 +138,18 @@ class Actions:
         """The records that a platform build stands on, and what it is known by."""
         parents = tuple(sorted(map(self._results.digest, key.parents)))
         return parents, names.part_key(key.inputs, parents)
+
+    def has_passed(self, step: TestStep) -> bool:
+        """Whether the record of a platform is known to have passed this test."""
+        record = self._results.digest(step.record)
+        return self.open(step.home).find(names.test_tag(step.scope, record, step.command)) == record
+
+    def note_passed(self, step: TestStep) -> StepResult:
+        """Give the record of a platform the name by which it is known to have passed this test."""
+        home = self.open(step.home)
+        record = _fetch(home, self._results.digest(step.record))
+        home.put_manifest(names.test_tag(step.scope, record.digest, step.command), record)
+        return StepResult()
 
     def assemble(self, step: AssembleStep) -> StepResult:
         """Make the canonical index and put it under its digest alone."""

@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from orchestrator.api.backend import Reader
 from orchestrator.api.events import ChildStarted, Event
-from orchestrator.api.invocation import Invocation, Outcome
+from orchestrator.api.invocation import Invocation, Outcome, Phase
 from orchestrator.engine.ports import Children
-from orchestrator.engine.results import Results
+from orchestrator.engine.results import Results, Where
 from orchestrator.errors import BuildError, UsageError
 
 TAIL_BYTES: Final = 512 * 1024
@@ -53,18 +53,20 @@ class Invoker:
         self._emit = emit
 
     async def run(
-        self, invocation: Invocation, *, folder: Path, builders: Mapping[str, str], reader: Reader
+        self, invocation: Invocation, reader: Reader, *, folder: Path, builders: Mapping[str, str]
     ) -> Outcome:
         """Run it. `folder` is an empty folder of its own, which holds its files while the run lasts.
 
         Raises:
             UsageError: an environment variable that it needs is not set.
         """
-        paths = self._prepare(invocation, folder, builders)
-        argv = tuple(self._results.fill(word, paths, builders) for word in invocation.argv)
+        self._check_environment(invocation)
+        paths = self._paths(invocation, folder)
+        where = Where(paths=paths, builders=builders, root=str(self._root), environment=self._environment)
+        self._prepare(invocation, folder, where)
+        argv = tuple(self._results.fill(word, where) for word in invocation.argv)
         environment = dict(self._environment)
-        environment.update({name: self._results.fill(word, paths, builders) for name, word in invocation.environment})
-        self._check_environment(invocation, environment)
+        environment.update({name: self._results.fill(word, where) for name, word in invocation.environment})
         tails: dict[str, Tail] = {"stdout": Tail(), "stderr": Tail()}
 
         def on_line(stream: Literal["stdout", "stderr"], line: str) -> None:
@@ -86,27 +88,29 @@ class Invoker:
             paths=tuple((name, paths[name]) for name in invocation.folders),
         )
 
-    def _prepare(self, invocation: Invocation, folder: Path, builders: Mapping[str, str]) -> dict[str, str]:
-        """Make the folder and its files; the paths are relative to the root, where the child runs.
+    def _paths(self, invocation: Invocation, folder: Path) -> dict[str, str]:
+        """The paths of its files, relative to the root, where the child runs.
 
         A root may have commas and quotes in its name, which buildx would take for its own.
         """
-        folder.mkdir(parents=True, mode=0o700)
         written = [file.name for file in invocation.writes]
         collected = [file.name for file in invocation.collects]
         inside = folder.relative_to(self._root)
-        paths = {name: str(inside / name) for name in (*written, *collected, *invocation.folders)}
+        return {name: str(inside / name) for name in (*written, *collected, *invocation.folders)}
+
+    def _prepare(self, invocation: Invocation, folder: Path, where: Where) -> None:
+        """Make the folder and its files."""
+        folder.mkdir(parents=True, mode=0o700)
         for name in invocation.folders:
             (folder / name).mkdir()
         for file in invocation.writes:
-            (folder / file.name).write_text(self._results.fill(file.content, paths, builders), encoding="utf-8")
-        return paths
+            (folder / file.name).write_text(self._results.fill(file.content, where), encoding="utf-8")
 
-    @staticmethod
-    def _check_environment(invocation: Invocation, environment: Mapping[str, str]) -> None:
-        missing = [name for name in invocation.inherits if name not in environment]
+    def _check_environment(self, invocation: Invocation) -> None:
+        missing = [name for name in invocation.inherits if name not in self._environment]
         if missing:
-            message = f"secret needs the environment variable `{missing[0]}`, which is not set"
+            what = "secret" if invocation.phase is not Phase.SETUP else "node"
+            message = f"{what} needs the environment variable `{missing[0]}`, which is not set"
             raise UsageError(message, hints=(f"export {missing[0]} before `orchestrate build`",))
 
 

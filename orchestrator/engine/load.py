@@ -45,7 +45,7 @@ async def load_image(
     archive = folder / _ARCHIVE
     loaded = await asyncio.to_thread(_write_archive, archive, store, digest, step.platform, step.names)
     invocation = Invocation(argv=("docker", "image", "load", f"--input={archive}"), steps=(step.id,), phase=Phase.PUSH)
-    outcome = await invoker.run(invocation, folder=folder / "child", builders={}, reader=_Silent())
+    outcome = await invoker.run(invocation, _Silent(), folder=folder / "child", builders={})
     if not outcome.succeeded:
         lines = outcome.stderr.strip().splitlines() or [f"exit code {outcome.exit_code}"]
         message = f"`docker image load` refused `{step.image}`: {lines[-1]}"

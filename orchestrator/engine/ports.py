@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, Self
 
+from orchestrator.api.backend import Probe
+from orchestrator.api.invocation import Outcome
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Descriptor, Manifest
 from orchestrator.oci.reference import Repository
@@ -78,7 +80,7 @@ class Stores(Protocol):
 
 
 class Children(Protocol):
-    """Starts children and stops them in order."""
+    """Starts children and stops them in order, and asks nodes."""
 
     async def run(
         self,
@@ -90,3 +92,6 @@ class Children(Protocol):
         timeout: float | None,  # noqa: ASYNC109 (a limit for the child, not for the caller)
     ) -> Ended:
         """Run one child; when cancelled, it is stopped before this returns."""
+
+    def ask(self, probe: Probe) -> Outcome:
+        """Ask a node; blocks, within the time limit of the probe."""

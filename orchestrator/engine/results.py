@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
-from orchestrator.api.invocation import BuilderOf, DigestOf, PathOf, StepId, Word
+from orchestrator.api.invocation import BuilderOf, DigestOf, FileOf, Late, PathOf, StepId, Word
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 
@@ -21,6 +21,15 @@ class StepResult(Model):
     path: str = ""
     key: str = ""
     seconds: float = 0.0
+
+
+class Where(Model):
+    """Where a child runs: its own files by name, the builders by node, the project's root, and its environment."""
+
+    paths: Mapping[str, str] = {}
+    builders: Mapping[str, str] = {}
+    root: str = ""
+    environment: Mapping[str, str] = {}
 
 
 class Results:
@@ -53,13 +62,13 @@ class Results:
             raise LookupError(msg)
         return digest
 
-    def fill(self, word: Word, paths: Mapping[str, str], builders: Mapping[str, str]) -> str:
+    def fill(self, word: Word, where: Where) -> str:
         """The word with its late values filled in."""
         if isinstance(word, str):
             return word
-        return "".join(part if isinstance(part, str) else self._late(part, paths, builders) for part in word)
+        return "".join(part if isinstance(part, str) else self._late(part, where) for part in word)
 
-    def _late(self, late: DigestOf | PathOf | BuilderOf, paths: Mapping[str, str], builders: Mapping[str, str]) -> str:
+    def _late(self, late: Late, where: Where) -> str:
         match late:
             case DigestOf(step=step, part="manifest"):
                 manifest = self._results[step].manifest
@@ -67,8 +76,10 @@ class Results:
             case DigestOf(step=step):
                 return self.digest(step)
             case PathOf(name=name):
-                return paths[name]
+                return where.paths[name]
             case BuilderOf(node=node):
-                return builders[node]
+                return where.builders[node]
+            case FileOf():
+                return late.locate(where.root, where.environment)
             case _:
                 assert_never(late)

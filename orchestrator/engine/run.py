@@ -10,18 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, assert_never
 
-from orchestrator.api.backend import Node
+from orchestrator.api.backend import FailureKind, Node
 from orchestrator.api.events import RunFinished, RunStarted, StepFinished, StepStarted, StepState, TagPut
+from orchestrator.api.invocation import StepId
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.in_thread import in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.load import load_image
+from orchestrator.engine.nodes import Nodes
 from orchestrator.engine.ports import Children, Stores
 from orchestrator.engine.promote import promote
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.schedule import Schedule
-from orchestrator.engine.solve import SolveFailedError, SolveWork, run_solve
-from orchestrator.errors import BuildError, InterruptedRunError, OrchestratorError, disk_error
+from orchestrator.engine.solve import SolveFailedError, SolveWork, failed_test, run_solve
+from orchestrator.engine.watch import Watch
+from orchestrator.errors import InterruptedRunError, OrchestratorError, TestFailedError, disk_error
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.context import Listing
@@ -39,6 +42,7 @@ from orchestrator.plan.model import (
     SolveStep,
     Step,
     TagMove,
+    TestStep,
     VerifyStep,
 )
 from orchestrator.plan.place import ConfiguredBackend
@@ -74,6 +78,7 @@ class Engine:
         emit: Emit,
     ) -> None:
         self._work = work
+        self._watch = Watch(work.backends, children.ask)
         self._root = root
         self._environment = environment
         self._children = children
@@ -94,6 +99,8 @@ class Engine:
         for known in work.plan.known:
             self._results.put(known.step, StepResult(digest=known.digest, manifest=known.manifest, key=known.key))
         self._invoker = Invoker(root=root, environment=environment, children=children, results=self._results, emit=emit)
+        self._nodes = Nodes(work.plan, work.nodes, work.backends, invoker=self._invoker, root=root)
+        self._recalled: set[StepId] = set()
         self._exit_code = 0
         self._stopping = threading.Event()
 
@@ -116,26 +123,14 @@ class Engine:
         # `asyncio.run` shuts it down
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "orchestrate"))
         try:
-            await self._set_up(folder)
+            await self._nodes.set_up(folder)
             await self._drain(schedule, folder)
         finally:
-            self._emit(RunFinished(run=plan.run, exit_code=self._exit_code, time=time.time()))
+            try:
+                await self._nodes.take_down(folder)
+            finally:
+                self._emit(RunFinished(run=plan.run, exit_code=self._exit_code, time=time.time()))
         return self._exit_code
-
-    async def _set_up(self, folder: Path) -> None:
-        """Run what the backends want to have run first."""
-        for name, chosen in self._work.backends.items():
-            for number, invocation in enumerate(chosen.backend.setup(self._work.nodes[name])):
-                outcome = await self._invoker.run(
-                    invocation,
-                    folder=folder / f"setup-{name}-{number}",
-                    builders={node.name: node.builder for node in self._work.nodes[name]},
-                    reader=chosen.backend.reader(invocation),
-                )
-                if not outcome.succeeded:
-                    lines = outcome.stderr.strip().splitlines() or [f"exit code {outcome.exit_code}"]
-                    message = f"backend `{name}` could not set up its nodes: {lines[-1]}"
-                    raise BuildError(message, hints=("`orchestrate doctor` looks at builders and nodes",))
 
     async def _drain(self, schedule: Schedule, folder: Path) -> None:
         async with asyncio.TaskGroup() as group:
@@ -169,7 +164,7 @@ class Engine:
         started = time.time()
         self._emit(StepStarted(step=step.id, time=started))
         try:
-            if isinstance(step, SolveStep) and await self._recall(step):
+            if await self._stands(step):
                 self._finish(step, started, StepState.FOUND)
                 return None
             result = await self._act(step, folder)
@@ -177,7 +172,7 @@ class Engine:
             self._finish(step, started, StepState.CANCELLED, message=error.message)
             return error
         except OrchestratorError as error:
-            lines = error.lines if isinstance(error, SolveFailedError) else ()
+            lines = error.lines if isinstance(error, SolveFailedError | TestFailedError) else ()
             self._finish(step, started, StepState.FAILED, message="\n".join((error.message, *lines)), hints=error.hints)
             return error
         except OSError as error:
@@ -190,6 +185,16 @@ class Engine:
         self._results.put(step.id, result)
         self._finish(step, started, StepState.DONE, digest=result.manifest or result.digest)
         return None
+
+    async def _stands(self, step: Step) -> bool:
+        """Whether what a step would do was done by another run since the plan was made."""
+        match step:
+            case SolveStep():
+                return await self._recall(step)
+            case TestStep() if step.record in self._recalled:
+                return await in_thread(self._actions.has_passed, step)
+            case _:
+                return False
 
     async def _recall(self, solve: SolveStep) -> bool:
         """Whether everything that a solve would give stands by now.
@@ -206,12 +211,15 @@ class Engine:
         for record, result in zip(records, found, strict=True):
             if result:
                 self._results.put(record.id, result)
+                self._recalled.add(record.id)
         return True
 
     async def _act(self, step: Step, folder: Path) -> StepResult:
         match step:
             case SolveStep():
                 return await self._solve(step, folder)
+            case TestStep():
+                return await self._test(step, folder)
             case RecordStep() | AssembleStep() | VerifyStep() | CopyStep() | ExportStep():
                 return await in_thread(self._actions.act, step)
             case PromoteStep():
@@ -229,14 +237,25 @@ class Engine:
             case _:
                 assert_never(step)
 
-    async def _solve(self, step: SolveStep, folder: Path) -> StepResult:
+    async def _test(self, step: TestStep, folder: Path) -> StepResult:
+        try:
+            await self._solve(step, folder)
+        except SolveFailedError as error:
+            if error.kind is not FailureKind.USER:
+                raise  # a node or a registry failed, which is no fault of the image
+            raise failed_test(step, error) from error
+        return await in_thread(self._actions.note_passed, step)
+
+    async def _solve(self, step: SolveStep | TestStep, folder: Path) -> StepResult:
         work = SolveWork(
             step=step,
             request=lower_request(step, self._work.nodes),
             invocations=self._work.lowered.invocations[step.id],
             chosen=self._work.backends[step.backend],
+            builders=self._nodes.builders(step.backend),
         )
-        return await run_solve(work, invoker=self._invoker, folder=folder / _slug(step.id), emit=self._emit)
+        inside = folder / _slug(step.id)
+        return await run_solve(work, invoker=self._invoker, folder=inside, emit=self._emit, watch=self._watch)
 
     async def _promote(self, step: PromoteStep) -> StepResult:
         digest = self._results.digest(step.index)

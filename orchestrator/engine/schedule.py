@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from orchestrator.api.invocation import StepId
-from orchestrator.plan.model import SolveStep, Step
+from orchestrator.plan.model import SolveStep, Step, TestStep
 
 NodeKey: TypeAlias = tuple[str, str]
 """A node by the names of its backend and its own, since two backends may each have a `default`."""
@@ -16,7 +16,7 @@ NodeKey: TypeAlias = tuple[str, str]
 class Schedule:
     """Steps become ready when all that they need is done, and are skipped when something that they need is not.
 
-    Ready solves wait for a slot of their node and for `jobs`; other steps are short and wait for nothing.
+    Ready solves and tests wait for a slot of their node and for `jobs`; other steps are short and wait for nothing.
     """
 
     def __init__(self, steps: tuple[Step, ...], *, jobs: int, slots: Mapping[NodeKey, int]) -> None:
@@ -27,7 +27,7 @@ class Schedule:
             for need in self._missing[step.id]:
                 self._children[need].append(step.id)
         self._ready: deque[StepId] = deque(step.id for step in steps if not self._missing[step.id])
-        self._waiting: dict[NodeKey, deque[tuple[int, SolveStep]]] = {key: deque() for key in slots}
+        self._waiting: dict[NodeKey, deque[tuple[int, SolveStep | TestStep]]] = {key: deque() for key in slots}
         self._arrived = 0
         self._free_jobs = jobs
         self._free_slots = dict(slots)
@@ -42,7 +42,7 @@ class Schedule:
         """The steps to start now, each once."""
         while self._ready:
             step = self._steps[self._ready.popleft()]
-            if isinstance(step, SolveStep):
+            if isinstance(step, SolveStep | TestStep):
                 self._arrived += 1
                 self._waiting[step.backend, step.node].append((self._arrived, step))
             else:
@@ -82,6 +82,6 @@ class Schedule:
 
     def _release(self, step: Step) -> None:
         self._open -= 1
-        if isinstance(step, SolveStep):
+        if isinstance(step, SolveStep | TestStep):
             self._free_jobs += 1
             self._free_slots[step.backend, step.node] += 1

@@ -1,33 +1,41 @@
-"""Runs the invocations of one solve, again where a failure was transient."""
+"""Runs the invocations of one solve or test, again where a failure was transient."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from orchestrator.api.backend import FailureKind, LowerRequest, SolveFailure, SolveResult
 from orchestrator.api.events import Retried
 from orchestrator.api.invocation import Invocation, Outcome
+from orchestrator.api.solve import NoOutput
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.results import StepResult
-from orchestrator.errors import BuildError, RegistryError
+from orchestrator.engine.watch import Watch
+from orchestrator.errors import BuildError, RegistryError, TestFailedError
 from orchestrator.model import Model
-from orchestrator.plan.model import SolveStep
+from orchestrator.plan.masked import masked_argv
+from orchestrator.plan.model import SolveStep, TestStep
 from orchestrator.plan.place import ConfiguredBackend
 
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
+_EXIT: Final = re.compile(r"did not complete successfully: (exit code: [0-9]+)")
 
 
 class SolveFailedError(BuildError):
-    """A solve failed; `lines` are the last lines of the step that did."""
+    """A solve failed; `lines` are the last lines of the step that did, `kind` is whose fault it is."""
 
     def __init__(self, failure: SolveFailure) -> None:
         super().__init__(failure.message)
         self.lines = failure.lines
+        self.kind = failure.kind
 
 
 class PushFailedError(SolveFailedError):
@@ -37,12 +45,13 @@ class PushFailedError(SolveFailedError):
 
 
 class SolveWork(Model):
-    """A solve with its invocations and the backend that reads what they give."""
+    """A solve or test with its invocations and the backend that reads what they give."""
 
-    step: SolveStep
+    step: SolveStep | TestStep
     request: LowerRequest
     invocations: tuple[Invocation, ...]
     chosen: ConfiguredBackend
+    builders: Mapping[str, str]
 
 
 def _silence(backend: str) -> SolveFailure:
@@ -50,33 +59,66 @@ def _silence(backend: str) -> SolveFailure:
     return SolveFailure(kind=FailureKind.USER, message=message)
 
 
-async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Emit) -> StepResult:
-    """Run one solve.
+async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Emit, watch: Watch) -> StepResult:
+    """Run one solve or test.
 
     Raises:
         SolveFailedError: it failed, and not (or not any more) in a way that passes.
     """
-    step, backend = work.step, work.chosen.backend
-    builders: Mapping[str, str] = {work.request.node.name: work.request.node.builder}
+    step = work.step
     attempt = 0
     while True:
-        outcomes: list[Outcome] = []
         started = time.monotonic()
-        for number, invocation in enumerate(work.invocations):
-            outcome = await invoker.run(
-                invocation,
-                folder=folder / f"{attempt}-{number}",
-                builders=builders,
-                reader=backend.reader(invocation),
-            )
-            outcomes.append(outcome)
-            if not outcome.succeeded:
-                break
-        result = backend.results(work.request, tuple(outcomes)).get(step.id, _silence(work.chosen.name))
+        result = await _attempt(work, invoker=invoker, folder=folder, attempt=attempt, watch=watch)
         if isinstance(result, SolveResult):
             return StepResult(digest=result.digest, path=result.path, seconds=time.monotonic() - started)
+        if result.kind is not FailureKind.USER and not result.by_registry:
+            await _check_node(work, watch)
         if result.kind is FailureKind.USER or attempt >= step.solve.retries:
             raise PushFailedError(result) if result.by_registry else SolveFailedError(result)
         attempt += 1
         emit(Retried(step=step.id, attempt=attempt, message=result.message))
         await asyncio.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1)))
+
+
+async def _check_node(work: SolveWork, watch: Watch) -> None:
+    """Nothing is tried again on a node that is gone.
+
+    Raises:
+        SolveFailedError: it does not answer.
+    """
+    lost = await watch.look(work.chosen.name, work.request.node)
+    if lost is not None:
+        raise SolveFailedError(lost)
+
+
+async def _attempt(
+    work: SolveWork, *, invoker: Invoker, folder: Path, attempt: int, watch: Watch
+) -> SolveResult | SolveFailure:
+    """Run its invocations, the rest only after those that succeed.
+
+    Raises:
+        SolveFailedError: the node does not answer any more.
+    """
+    step, backend, node = work.step, work.chosen.backend, work.request.node
+    outcomes: list[Outcome] = []
+    for number, invocation in enumerate(work.invocations):
+        start = partial(invoker.run, invocation, folder=folder / f"{attempt}-{number}", builders=work.builders)
+        outcome = await watch.run(start, backend.reader(invocation), backend=work.chosen.name, node=node)
+        if isinstance(outcome, SolveFailure):
+            raise SolveFailedError(outcome)
+        outcomes.append(outcome)
+        if not outcome.succeeded:
+            break
+    result = backend.results(work.request, tuple(outcomes)).get(step.id, _silence(work.chosen.name))
+    if isinstance(result, SolveResult) and not result.digest and not isinstance(step.solve.output, NoOutput):
+        return _silence(work.chosen.name)
+    return result
+
+
+def failed_test(step: TestStep, error: SolveFailedError) -> TestFailedError:
+    """What a test that did not pass comes to: its command, how that ended, and its last lines."""
+    ended = _EXIT.search(error.message)
+    command = shlex.join(masked_argv(step.command))
+    message = f"`{command}` failed in `{step.image}@{step.platform}`: {ended[1] if ended else error.message}"
+    return TestFailedError(message, lines=error.lines)

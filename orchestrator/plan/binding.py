@@ -13,7 +13,7 @@ from orchestrator.api.backend import Mode, Node
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
 from orchestrator.plan.image import build_id
-from orchestrator.plan.model import Plan, SolveStep
+from orchestrator.plan.model import Plan, SolveStep, TestStep
 
 
 class Unbound(Model):
@@ -32,7 +32,7 @@ class Bound(Model):
 
 
 def bind_nodes(plan: Plan, here: Mapping[str, tuple[Node, ...]], given: Mapping[str, Node]) -> Bound:
-    """Find a node for each that the solves of a plan run on.
+    """Find a node for each that the solves and tests of a plan run on.
 
     Args:
         plan: the plan, or a part of it.
@@ -60,6 +60,8 @@ def _needs(plan: Plan) -> dict[tuple[str, str], dict[Platform, Mode]]:
         if isinstance(step, SolveStep):
             wanted = needed.setdefault((step.backend, step.node), {})
             wanted |= {platform: modes[build_id(step.image, platform)] for platform in step.solve.platforms}
+        elif isinstance(step, TestStep):
+            needed.setdefault((step.backend, step.node), {})[step.platform] = step.mode
     return needed
 
 

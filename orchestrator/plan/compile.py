@@ -31,13 +31,15 @@ from orchestrator.plan.model import (
     PlatformBuild,
     Reason,
     RecordKey,
+    TestStep,
 )
 from orchestrator.plan.place import ConfiguredBackend, PlacementRules, Placements, place_images
+from orchestrator.plan.platform_test import open_tests
 from orchestrator.plan.release import ReleaseRules, planned_tags, unknown_tags
 from orchestrator.plan.stepnames import record_of
 from orchestrator.plan.steps import PlacedVariant, ReadyImage, known_results, plan_steps
 from orchestrator.plan.volatile import volatile_names
-from orchestrator.plan.wire import Origins, Wirer, Wiring, unpublished_hints
+from orchestrator.plan.wire import Origins, Wirer, Wiring, blocked_reasons, unpublished_hints
 
 
 class Scope(Model):
@@ -160,6 +162,7 @@ class _Compiler:
         self._images = selected_images(declared, scope)
         self._names = {image.name for image in self._images}
         self._selection = frozenset(scope.selection)
+        self._tests = open_tests(self._images, facts.memory)
         self._found: list[Diagnostic] = []
         self._edges: dict[str, list[Edge]] = {}
         for edge in declared.edges:
@@ -176,7 +179,8 @@ class _Compiler:
         )  # fmt: skip
         wirer = Wirer(origins, policies=placed.policies, host=self._facts.host)
         stands = self._facts.memory.parts
-        self._found += [finding for finding in placed.found if finding.subject not in stands]
+        idle = stands.keys() - self._tests
+        self._found += [finding for finding in placed.found if finding.subject not in idle]
         planned: list[PlannedImage] = []
         builds: list[PlatformBuild] = []
         ready: list[ReadyImage] = []
@@ -195,7 +199,7 @@ class _Compiler:
                 for variant in image.variants
             }
             complete = all(
-                (placement and not wirings[platform].found) or build_id(image.name, platform) in stands
+                (placement and not wirings[platform].found) or build_id(image.name, platform) in idle
                 for platform, placement in placements.items()
             )
             planned.append(
@@ -230,6 +234,7 @@ class _Compiler:
         )
         self._found += unknown_tags(planned) if scope.destination is Destination.PUSH else ()
         used = {build.placement.backend for build in builds if build.placement}
+        used |= {step.backend for step in steps if isinstance(step, TestStep)}
         return Plan(
             project=self._declared.project,
             destination=scope.destination,
@@ -280,6 +285,7 @@ class _Compiler:
             inputs=manifest.digest if manifest else None,
             key=self._key(image, variant, build),
             remembered=self._facts.memory.parts.get(build),
+            test=image.test.run if image.test and build in self._tests else (),
         )
 
     def _waves(self) -> dict[str, int]:
@@ -328,7 +334,7 @@ class _Compiler:
             needs = self._needs(image.name, platform)
             manifest = self._facts.inputs.get(build)
             stands = build in self._facts.memory.parts
-            blocked = () if stands else _blocked(placement, wirings[platform])
+            blocked = () if stands else blocked_reasons(placement, wirings[platform])
             action = Action.BLOCKED if blocked else Action.REUSE if stands else Action.BUILD
             yield PlatformBuild(
                 id=build,
@@ -390,11 +396,3 @@ class _Compiler:
     def _data_parents(edges: tuple[Edge, ...], homes: Mapping[str, Home]) -> tuple[str, ...]:
         found = (edge.parent for edge in edges if edge.kind.carries_data and not edge.platform)
         return tuple(dict.fromkeys(parent for parent in found if parent in homes))
-
-
-def _blocked(placement: PlannedPlacement | None, wiring: Wiring) -> tuple[Reason, ...]:
-    if placement is None:
-        return (Reason(code="blocked", message="no node may build it"),)
-    if wiring.found:
-        return (Reason(code="blocked", message="what it needs cannot be handed to it"),)
-    return ()

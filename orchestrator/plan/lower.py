@@ -1,4 +1,7 @@
-"""Turns every solve of a plan into invocations, before anything runs; `plan -v` prints and `build` starts the same."""
+"""Turns every solve and test of a plan into invocations, before anything runs.
+
+`plan -v` prints and `build` starts the same.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,23 @@ from collections.abc import Mapping
 from orchestrator.api.backend import LowerRequest, Node, Refusal
 from orchestrator.api.invocation import Invocation, StepId
 from orchestrator.model import Model
-from orchestrator.plan.model import Plan, SolveStep
+from orchestrator.plan.model import Plan, SolveStep, TestStep
 from orchestrator.plan.place import ConfiguredBackend
 
 
 class Lowered(Model):
-    """The invocations of each solve, and the solves that a backend refuses."""
+    """The invocations of each solve and test, and those that a backend refuses."""
 
     invocations: Mapping[StepId, tuple[Invocation, ...]]
     refusals: Mapping[StepId, Refusal]
 
 
 def lower_plan(plan: Plan, backends: Mapping[str, ConfiguredBackend], nodes: Mapping[str, tuple[Node, ...]]) -> Lowered:
-    """Lower all solves; pure, as `Backend.lower` is."""
+    """Lower all solves and tests; pure, as `Backend.lower` is."""
     invocations: dict[StepId, tuple[Invocation, ...]] = {}
     refusals: dict[StepId, Refusal] = {}
     for step in plan.steps:
-        if not isinstance(step, SolveStep):
+        if not isinstance(step, SolveStep | TestStep):
             continue
         lowered = backends[step.backend].backend.lower(lower_request(step, nodes))
         if isinstance(lowered, Refusal):
@@ -33,7 +36,7 @@ def lower_plan(plan: Plan, backends: Mapping[str, ConfiguredBackend], nodes: Map
     return Lowered(invocations=invocations, refusals=refusals)
 
 
-def lower_request(step: SolveStep, nodes: Mapping[str, tuple[Node, ...]]) -> LowerRequest:
-    """The request for one solve on the node where it was placed."""
+def lower_request(step: SolveStep | TestStep, nodes: Mapping[str, tuple[Node, ...]]) -> LowerRequest:
+    """The request for one solve or test on the node where it was placed."""
     node = next(node for node in nodes[step.backend] if node.name == step.node)
     return LowerRequest(steps=(step.solve,), node=node)

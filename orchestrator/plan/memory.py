@@ -32,10 +32,14 @@ class RememberedPart(Model):
 
 
 class Memory(Model):
-    """What stands already: platform builds by id, and by image the verified index of all its platforms."""
+    """What stands already: platform builds by id, and by image the verified index of all its platforms.
+
+    `tested` are the builds that have passed the test that is declared for them, sorted.
+    """
 
     parts: Mapping[str, RememberedPart] = {}
     images: Mapping[str, Digest] = {}
+    tested: tuple[str, ...] = ()
 
 
 NOTHING: Final = Memory()
@@ -46,7 +50,7 @@ class Wanted(Model):
 
     `builds` are the ids of its platform builds by platform, `inputs` their input digests (None: not known, so nothing
     of them may be taken over), `parents` by platform the ids of the builds that they stand on, `extra` what besides
-    the parts decides whether its index is right.
+    the parts decides whether its index is right. `tests` are the commands that platforms have to pass.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Wanted(Model):
     inputs: Mapping[Platform, Digest | None]
     parents: Mapping[Platform, tuple[str, ...]]
     extra: bytes
+    tests: Mapping[Platform, tuple[str, ...]] = {}
 
 
 def final_extra(image: Image) -> bytes:
@@ -100,6 +105,7 @@ def want_images(
             inputs={platform: _known_digest(inputs.get(build)) for platform, build in builds.items()},
             parents={platform: parent_builds(own, planned, platform) for platform in builds},
             extra=final_extra(image),
+            tests=dict.fromkeys(image.test.platforms, image.test.run) if image.test else {},
         )
 
 
@@ -145,6 +151,7 @@ class Recollection:
         self._waiting = {image.name: image for image in wanted}
         self._parts: dict[str, RememberedPart] = {}
         self._images: dict[str, Digest] = {}
+        self._tested: set[str] = set()
         self._missing: set[str] = set()
         self._asked: dict[Question, Manifest | None] = {}
 
@@ -154,10 +161,10 @@ class Recollection:
         for image in self._ready():
             keys = self._keys(image)
             finals = self._final_questions(image, keys)
-            unknown = [question for question in finals if question not in self._asked]
+            unknown = self._unasked(finals)
             if not unknown and not self._takes_final(image, finals):
-                records = [each for platform in keys for each in self._record_questions(image, keys[platform])]
-                unknown = [question for question in records if question not in self._asked]
+                records = (each for platform in keys for each in self._record_questions(image, keys[platform]))
+                unknown = self._unasked(records) or self._unasked(self._all_test_questions(image, keys))
             if unknown:
                 open_.update(dict.fromkeys(unknown))
             else:
@@ -170,7 +177,10 @@ class Recollection:
 
     def memory(self) -> Memory:
         """What was found."""
-        return Memory(parts=self._parts, images=self._images)
+        return Memory(parts=self._parts, images=self._images, tested=tuple(sorted(self._tested)))
+
+    def _unasked(self, questions: Iterable[Question]) -> list[Question]:
+        return [question for question in questions if question not in self._asked]
 
     def _ready(self) -> Iterator[Wanted]:
         """Images of whose parents everything is known that can be."""
@@ -198,6 +208,21 @@ class Recollection:
     def _record_questions(self, image: Wanted, key: str) -> tuple[Question, ...]:
         return tuple(Question(home=image.home, tag=names.record_tag(scope, key)) for scope in self._scopes)
 
+    def _all_test_questions(self, image: Wanted, keys: Mapping[Platform, str]) -> Iterator[Question]:
+        for platform, key in keys.items():
+            found = self._record(image, platform, key)
+            if found:
+                yield from self._test_questions(image, platform, found)
+
+    def _test_questions(self, image: Wanted, platform: Platform, part: RememberedPart) -> Iterator[Question]:
+        for scope in self._scopes if platform in image.tests else ():
+            yield Question(home=image.home, tag=names.test_tag(scope, part.record, image.tests[platform]))
+
+    def _has_passed(self, image: Wanted, platform: Platform, part: RememberedPart) -> bool:
+        """Whether the record stands under a name that it got when it passed this test."""
+        answers = map(self._asked.get, self._test_questions(image, platform, part))
+        return any(answer is not None and answer.digest == part.record for answer in answers)
+
     def _takes_final(self, image: Wanted, finals: tuple[Question, ...]) -> bool:
         return any(self._final(image, question) for question in finals)
 
@@ -221,6 +246,7 @@ class Recollection:
             manifest = self._asked.get(question)
             if parts and manifest:
                 self._images[image.name] = manifest.digest
+                self._tested.update(image.builds[platform] for platform in image.tests if platform in image.builds)
                 for part in parts:
                     if part.record:
                         self._parts[image.builds[part.platform]] = RememberedPart(
@@ -229,10 +255,12 @@ class Recollection:
                 return
         for platform, build in image.builds.items():
             found = self._record(image, platform, keys[platform]) if platform in keys else None
-            if found:
-                self._parts[build] = found
-            else:
+            if found is None:
                 self._missing.add(build)
+                continue
+            self._parts[build] = found
+            if self._has_passed(image, platform, found):
+                self._tested.add(build)
 
     def _record(self, image: Wanted, platform: Platform, key: str) -> RememberedPart | None:
         parents = sorted(self._parts[parent].record for parent in image.parents[platform])

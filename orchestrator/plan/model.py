@@ -193,6 +193,26 @@ class RecordStep(Model, tag="record"):
     replaces: bool = False
 
 
+class TestStep(Model, tag="test"):
+    """Run a command in what was built for one platform, where it was built or could have been.
+
+    That it has passed is noted by a name of the record, which follows from the scope and the command.
+    """
+
+    id: StepId
+    image: str
+    needs: tuple[StepId, ...]
+    record: StepId
+    platform: Platform
+    solve: Solve
+    backend: str
+    node: str
+    mode: Mode
+    home: Home
+    scope: str
+    command: tuple[str, ...]
+
+
 class AssembleStep(Model, tag="assemble"):
     """Make the one canonical index of the recorded platforms."""
 
@@ -207,8 +227,8 @@ class AssembleStep(Model, tag="assemble"):
 class VerifyStep(Model, tag="verify"):
     """Read the index back, hold it against what is declared, and only then put its private name.
 
-    That follows from `parts`, the scope, and what else decides (`extra`). `parents` are, for each part, the records
-    that it has to stand on.
+    It waits for the tests of its platforms. The name follows from `parts`, the scope, and what else decides (`extra`).
+    `parents` are, for each part, the records that it has to stand on.
     """
 
     id: StepId
@@ -287,7 +307,16 @@ class LoadStep(Model, tag="load"):
 
 
 Step: TypeAlias = (
-    SolveStep | RecordStep | AssembleStep | VerifyStep | CopyStep | ExportStep | GateStep | PromoteStep | LoadStep
+    SolveStep
+    | RecordStep
+    | TestStep
+    | AssembleStep
+    | VerifyStep
+    | CopyStep
+    | ExportStep
+    | GateStep
+    | PromoteStep
+    | LoadStep
 )
 
 

@@ -44,6 +44,11 @@ def final_tag(scope: str, keys: Iterable[str], extra: bytes) -> str:
     return "ok-" + _hex(scope, *keys, hashlib.sha256(extra).hexdigest())
 
 
+def test_tag(scope: str, record: Digest, command: Iterable[str]) -> str:
+    """The tag by which a record is known to have passed a test: `te-<64 hex>`."""
+    return "te-" + _hex(scope, record, *command)
+
+
 def inputs_tag(inputs: Digest) -> str:
     """The tag under which an input manifest is kept: `im-<64 hex>`, which is its own digest."""
     return "im-" + inputs.removeprefix("sha256:")
@@ -67,6 +72,11 @@ def is_asked_first(name: str) -> bool:
 def is_record(name: str) -> bool:
     """Whether it is the name of a record of a platform build."""
     return name.startswith("in-")
+
+
+def is_test(name: str) -> bool:
+    """Whether it is a name that a record has since it passed a test."""
+    return name.startswith("te-")
 
 
 def is_last(name: str) -> bool:

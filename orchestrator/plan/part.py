@@ -17,13 +17,24 @@ from orchestrator.oci.platform import Platform
 from orchestrator.plan import names, stepnames
 from orchestrator.plan.image import build_id
 from orchestrator.plan.memory import RememberedPart
-from orchestrator.plan.model import Action, AssembleStep, Known, Plan, PlatformBuild, RecordStep, SolveStep, Step
+from orchestrator.plan.model import (
+    Action,
+    AssembleStep,
+    Known,
+    Plan,
+    PlannedPlacement,
+    PlatformBuild,
+    RecordStep,
+    SolveStep,
+    Step,
+    TestStep,
+)
 
 
 class Part(Model):
-    """What can be done on one machine: the builds of one platform on one kind of node, and all they wait for.
+    """What can be done on one machine: the builds and tests of one platform on one kind of node.
 
-    `waits_for` are builds of other parts.
+    `waits_for` are builds of other parts that they wait for.
     """
 
     name: str
@@ -35,8 +46,26 @@ class Part(Model):
 
 
 def builds_to_do(plan: Plan) -> tuple[str, ...]:
-    """The platform builds that a plan builds, parents first."""
-    return tuple(build.id for build in plan.builds if build.action is Action.BUILD)
+    """The platform builds that a plan builds, or tests though they stand; parents first."""
+    return tuple(_places(plan))
+
+
+def builds_to_test(plan: Plan) -> tuple[str, ...]:
+    """The platform builds that a plan tests."""
+    return tuple(_build_of(step) for step in plan.steps if isinstance(step, TestStep))
+
+
+def _places(plan: Plan) -> dict[str, PlannedPlacement | None]:
+    """Where a plan builds or tests what, parents first."""
+    tests = {step.id: step for step in plan.steps if isinstance(step, TestStep)}
+    places: dict[str, PlannedPlacement | None] = {}
+    for build in plan.builds:
+        test = tests.get(stepnames.test_of(build.id))
+        if build.action is Action.BUILD:
+            places[build.id] = build.placement
+        elif test:
+            places[build.id] = PlannedPlacement(backend=test.backend, node=test.node, mode=test.mode)
+    return places
 
 
 def choose_builds(plan: Plan, patterns: Collection[str]) -> tuple[str, ...]:
@@ -47,7 +76,8 @@ def choose_builds(plan: Plan, patterns: Collection[str]) -> tuple[str, ...]:
     Raises:
         ValueError: one of the patterns means none of those that the plan builds.
     """
-    todo = [build for build in plan.builds if build.action is Action.BUILD]
+    places = _places(plan)
+    todo = [build for build in plan.builds if build.id in places]
     chosen: set[str] = set()
     for pattern in patterns:
         meant = {build.id for build in todo if _means(pattern, build)}
@@ -65,12 +95,13 @@ def _means(pattern: str, build: PlatformBuild) -> bool:
 def split(plan: Plan) -> tuple[Part, ...]:
     """The parts of a plan: one for each platform on each node, in the order of their first builds."""
     parts: dict[tuple[Platform, str, str, str], list[PlatformBuild]] = {}
+    places = _places(plan)
     for build in plan.builds:
-        if build.action is Action.BUILD and build.placement:
-            where = build.placement
+        where = places.get(build.id)
+        if where:
             key = build.platform, where.backend, where.node, where.mode.value
             parts.setdefault(key, []).append(build)
-    todo = frozenset(builds_to_do(plan))
+    todo = frozenset(build.id for build in plan.builds if build.action is Action.BUILD)
     needed = _Needs(plan)
     return tuple(
         Part(
@@ -91,14 +122,17 @@ def missing_inputs(plan: Plan, builds: Collection[str], done: Collection[str]) -
     return tuple(build for build in builds_to_do(plan) if build in needed)
 
 
-def remaining(plan: Plan, done: Mapping[str, RememberedPart]) -> Plan:
-    """The plan without these builds, which stand."""
+def remaining(plan: Plan, done: Mapping[str, RememberedPart], tested: Collection[str] = ()) -> Plan:
+    """The plan without these builds, which stand, and without the tests of those that have passed theirs."""
     left = frozenset(builds_to_do(plan)) - done.keys()
-    return _replaced(plan, tuple(_left(plan, left)), done)
+    steps = tuple(step for step in _left(plan, left) if not (isinstance(step, TestStep) and _build_of(step) in tested))
+    return _replaced(plan, steps, done)
 
 
-def part_of(plan: Plan, builds: Collection[str], done: Mapping[str, RememberedPart]) -> Plan:
-    """The plan of these builds alone, up to their records; what they stand on is among them, or done.
+def part_of(
+    plan: Plan, builds: Collection[str], done: Mapping[str, RememberedPart], tested: Collection[str] = ()
+) -> Plan:
+    """The plan of these builds alone, up to records and tests; what they stand on is among them, or done.
 
     Where only some platforms of a parent are needed, its index is made of those.
     """
@@ -107,7 +141,9 @@ def part_of(plan: Plan, builds: Collection[str], done: Mapping[str, RememberedPa
     steps = tuple(
         _narrowed_index(step, handed) if isinstance(step, AssembleStep) else step
         for step in _left(plan, wanted - done.keys())
-        if isinstance(step, SolveStep | RecordStep) or (isinstance(step, AssembleStep) and _parts(step) & handed)
+        if isinstance(step, SolveStep | RecordStep)
+        or (isinstance(step, AssembleStep) and _parts(step) & handed)
+        or (isinstance(step, TestStep) and _build_of(step) in wanted.difference(tested))
     )
     whole = _replaced(plan, steps, done)
     mine = tuple(build for build in plan.builds if build.id in wanted)
@@ -164,6 +200,11 @@ def _left(plan: Plan, builds: frozenset[str]) -> Iterator[Step]:
                 yield msgspec.structs.replace(step, solve=solve, needs=(solve,))
         else:
             yield step
+
+
+def _build_of(step: TestStep) -> str:
+    """The platform build that is tested, by its id."""
+    return build_id(step.image, step.platform)
 
 
 def _narrowed_solve(step: SolveStep, platforms: tuple[Platform, ...], run: str) -> SolveStep:

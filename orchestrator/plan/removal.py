@@ -15,6 +15,7 @@ class Kind(Enum):
 
     RUN = "run"
     RECORD = "record"
+    TEST = "test"
     FINAL = "index"
     INPUTS = "inputs"
     LAST = "last"

@@ -13,7 +13,7 @@ def kept_names(standing: Mapping[str, Manifest]) -> frozenset[str]:
     """The names that stay, of all that stand in the home of one image.
 
     They are the last verified index of each scope with its records and input manifests, and records of platforms that
-    none of these indexes has: those are of the last run that built them.
+    none of these indexes has: those are of the last run that built them. A record keeps the names of passed tests.
     """
     last = {name: index for name, index in standing.items() if names.is_last(name)}
     indexed = [part for index in last.values() for part in _parts(index)]
@@ -21,7 +21,7 @@ def kept_names(standing: Mapping[str, Manifest]) -> frozenset[str]:
     indexes, records = {index.digest for index in last.values()}, {part.record for part in indexed}
     kept, inputs = set(last), {part.inputs for part in indexed}
     for name, manifest in standing.items():
-        if names.is_record(name):
+        if names.is_record(name) or names.is_test(name):
             parts = tuple(_parts(manifest))
             if manifest.digest in records or not platforms.intersection(part.platform for part in parts):
                 kept.add(name)

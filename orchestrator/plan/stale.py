@@ -129,6 +129,12 @@ def stale_memory(then: Memory, now: Memory) -> Iterator[Stale]:
             yield Stale(
                 message=f"`{build}` stood as {_digest(part.record)} then, and stands as {_digest(stands.record)} now"
             )
+    for image, index in then.images.items():
+        if now.images.get(image) != index:
+            yield Stale(message=f"`{image}` was verified as {_digest(index)} then, and that does not stand any more")
+    for build in then.tested:
+        if build not in now.tested:
+            yield Stale(message=f"`{build}` had passed its test then, and nothing says so any more")
 
 
 def _said(value: str | None) -> str:

@@ -32,6 +32,11 @@ def build_of(record: StepId) -> str:
     return record.partition(":")[2]
 
 
+def test_of(build: str) -> StepId:
+    """The test of a platform build, by its id."""
+    return f"test:{build}"
+
+
 def assemble_id(image: str) -> StepId:
     """The index of an image."""
     return f"assemble:{image}"

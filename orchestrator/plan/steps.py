@@ -1,4 +1,4 @@
-"""The DAG of steps of a plan: solve -> record -> assemble -> verify -> copy -> gate -> promote."""
+"""The DAG of steps of a plan: solve -> record -> test, assemble -> verify -> copy -> gate -> promote."""
 
 from __future__ import annotations
 
@@ -35,13 +35,18 @@ from orchestrator.plan.model import (
     SolveStep,
     Step,
     TagMove,
+    TestStep,
     VerifyStep,
 )
+from orchestrator.plan.platform_test import Subject, make_test
 from orchestrator.plan.wire import Wiring
 
 
 class PlacedVariant(Model):
-    """A variant with its place and its wiring; `remembered` where it stands already."""
+    """A variant with its place and its wiring; `remembered` where it stands already.
+
+    `test` is the command that it has to pass, where that is still to be run.
+    """
 
     variant: Variant
     placement: PlannedPlacement | None
@@ -49,6 +54,7 @@ class PlacedVariant(Model):
     key: RecordKey
     inputs: Digest | None = None
     remembered: RememberedPart | None = None
+    test: tuple[str, ...] = ()
 
 
 class ReadyImage(Model):
@@ -161,6 +167,8 @@ def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...
                 )
             )  # fmt: skip
     yield from records
+    tests = tuple(_test_steps(ready))
+    yield from tests
     parts = tuple(stepnames.record_id(image.name, platform) for platform in ready.platforms)
     yield AssembleStep(
         id=stepnames.assemble_id(image.name),
@@ -173,7 +181,7 @@ def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...
     yield VerifyStep(
         id=stepnames.verify_id(image.name),
         image=image.name,
-        needs=(stepnames.assemble_id(image.name),),
+        needs=(stepnames.assemble_id(image.name), *(test.id for test in tests)),
         index=stepnames.assemble_id(image.name),
         parts=parts,
         parents=tuple(placed.key.parents for placed in ready.variants),
@@ -182,6 +190,18 @@ def _image_steps(ready: ReadyImage, groups: tuple[tuple[PlacedVariant, ...], ...
         scope=ready.scope,
         extra=ready.extra,
     )
+
+
+def _test_steps(ready: ReadyImage) -> Iterator[TestStep]:
+    for placed in ready.variants:
+        if placed.test and placed.placement:
+            yield make_test(
+                Subject(
+                    image=ready.image, platform=placed.variant.platform, home=ready.home, scope=ready.scope,
+                    command=placed.test, placement=placed.placement,
+                    record=placed.remembered.record if placed.remembered else None,
+                )
+            )  # fmt: skip
 
 
 def known_results(images: tuple[ReadyImage, ...]) -> Iterator[Known]:

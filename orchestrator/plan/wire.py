@@ -18,7 +18,7 @@ from orchestrator.plan.facts import TagState
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import DeclaredContext, Image, LocalContext, RemoteContext, Variant, build_id
 from orchestrator.plan.memory import NOTHING, Memory
-from orchestrator.plan.model import Home, LayoutHome, RegistryHome
+from orchestrator.plan.model import Home, LayoutHome, PlannedPlacement, Reason, RegistryHome
 from orchestrator.plan.stepnames import assemble_id, record_id
 
 
@@ -145,6 +145,15 @@ class Wirer:
             step = record_id(edge.parent, edge.platform)
             return part.manifest if part else DigestOf(step=step, label=build, part="manifest")
         return self._memory.images.get(edge.parent) or DigestOf(step=assemble_id(edge.parent), label=edge.parent)
+
+
+def blocked_reasons(placement: PlannedPlacement | None, wiring: Wiring) -> tuple[Reason, ...]:
+    """Why a variant cannot be built; empty where it can."""
+    if placement is None:
+        return (Reason(code="blocked", message="no node may build it"),)
+    if wiring.found:
+        return (Reason(code="blocked", message="what it needs cannot be handed to it"),)
+    return ()
 
 
 def unpublished_hints(image: Image, states: Mapping[str, TagState]) -> tuple[str, ...]:

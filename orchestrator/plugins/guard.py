@@ -72,6 +72,12 @@ class GuardedBackend:
         """What it runs first."""
         return self._all("set itself up", lambda: self._backend.setup(nodes), Invocation)
 
+    def teardown(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
+        """What it runs last; nothing for a backend that was written before there was such a thing."""
+        if not hasattr(self._backend, "teardown"):
+            return ()
+        return self._all("take down what it set up", lambda: self._backend.teardown(nodes), Invocation)
+
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
         """Its invocations."""
         what = f"lower `{request.steps[0].id}`"

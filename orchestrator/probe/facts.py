@@ -7,12 +7,13 @@ import platform as host_platform
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
 from orchestrator.api.backend import Node, Probe
-from orchestrator.api.invocation import Outcome
+from orchestrator.api.invocation import FileOf, Outcome, Word, late_values
 from orchestrator.buildkit.onebuilder import builder_node, builder_probes
-from orchestrator.errors import OrchestratorError, RegistryError
+from orchestrator.errors import OrchestratorError, RegistryError, UsageError, disk_error
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
 from orchestrator.oci.note import read_note
@@ -23,7 +24,7 @@ from orchestrator.plan.names import note_tag
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.probe.git import read_git
 from orchestrator.probe.regular import read_regular
-from orchestrator.process.capture import capture
+from orchestrator.process.capture import Captured, capture
 from orchestrator.process.environment import child_environment
 from orchestrator.tags.version import (
     MAX_FILE,
@@ -82,14 +83,14 @@ def host() -> Platform:
 
 
 def read_nodes(
-    backends: Mapping[str, ConfiguredBackend], environment: Mapping[str, str], *, offline: bool
+    backends: Mapping[str, ConfiguredBackend], environment: Mapping[str, str], *, root: Path, offline: bool
 ) -> dict[str, tuple[Node, ...]]:
     """The nodes of each backend, asked at the same time; offline, or where nobody answers, what they say unasked."""
     probes = [(name, probe) for name, chosen in backends.items() for probe in chosen.backend.probes()]
     answers: dict[str, dict[str, Outcome]] = {name: {} for name in backends}
     if probes and not offline:
         with ThreadPoolExecutor(len(probes)) as threads:
-            outcomes = threads.map(lambda pair: _ask(pair[1], environment), probes)
+            outcomes = threads.map(lambda pair: ask(pair[1], environment, root), probes)
             for (name, probe), outcome in zip(probes, outcomes, strict=True):
                 answers[name][probe.name] = outcome
     return {name: chosen.backend.nodes(answers[name]) for name, chosen in backends.items()}
@@ -97,14 +98,48 @@ def read_nodes(
 
 def read_builder(name: str, environment: Mapping[str, str]) -> Node:
     """A buildx builder of this machine as a node; a provisional one where it does not answer."""
-    return builder_node(name, {probe.name: _ask(probe, environment) for probe in builder_probes(name)}, slots=1)
+    answers = {probe.name: ask(probe, environment, Path()) for probe in builder_probes(name)}
+    return builder_node(name, answers, slots=1)
 
 
-def _ask(probe: Probe, environment: Mapping[str, str]) -> Outcome:
+def ask(probe: Probe, environment: Mapping[str, str], root: Path) -> Outcome:
+    """Ask one node of a project in this folder; what nobody could be asked is an outcome like any other."""
+    env = child_environment(environment)
     try:
-        captured = capture(probe.argv, env=child_environment(environment), timeout=probe.timeout)
+        if not probe.writes:
+            return _outcome(capture(probe.argv, env=env, timeout=probe.timeout))
+        with TemporaryDirectory(prefix="orchestrate-") as folder:
+            for file in probe.writes:
+                path = Path(folder, file.name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(_fill(file.content, str(root), env), encoding="utf-8")
+            return _outcome(capture(probe.argv, env={**env, probe.folder: folder}, timeout=probe.timeout))
     except OrchestratorError as error:
         return Outcome(exit_code=_NOT_RUN, stderr=error.message)
+    except OSError as error:
+        return Outcome(exit_code=_NOT_RUN, stderr=disk_error(error).message)
+
+
+def _fill(word: Word, root: str, environment: Mapping[str, str]) -> str:
+    """The word with the paths of the user's files, which have to be there: who cannot read one says so badly.
+
+    Raises:
+        UsageError: a file, or the variable that holds its path, is not there.
+    """
+    files = [late for late in late_values(word) if isinstance(late, FileOf)]
+    for late in files:
+        if late.variable and late.variable not in environment:
+            message = f"environment variable `{late.variable}` is not set"
+            raise UsageError(message)
+        path = FileOf(given=late.given).locate(root, environment)
+        if not os.path.isfile(path):  # noqa: PTH113 (the path is text)
+            message = f"no file `{path}`"
+            raise UsageError(message)
+    parts = (word,) if isinstance(word, str) else word
+    return "".join(part.locate(root, environment) if isinstance(part, FileOf) else str(part) for part in parts)
+
+
+def _outcome(captured: Captured) -> Outcome:
     return Outcome(
         exit_code=captured.exit_code,
         stdout=captured.stdout.decode("utf-8", "replace"),

@@ -14,6 +14,9 @@ from orchestrator.plan import stepnames
 from orchestrator.plan.model import Action, Plan, PlannedImage, PlatformBuild, SolveStep, VerifyStep
 
 RESULT_FORMAT = "1.0"
+TEST_FAILED = "test failed"
+"""The state of a platform build that did not pass its test, and of its image."""
+
 REUSED = "reused"
 """The state of a platform build that stood already."""
 
@@ -21,6 +24,7 @@ PART = "part"
 """The state of an image of which this run was to build some platforms, and did; it is assembled by another one."""
 
 _DONE: Final = frozenset({"built", REUSED})
+_TESTED: Final = {StepState.FAILED: TEST_FAILED, StepState.CANCELLED: "cancelled"}
 
 
 class BuildResult(Model):
@@ -221,10 +225,11 @@ def _build(
     solve = ended.get(solves.get(build.id, ""))
     digest = record.digest if record and record.state is StepState.DONE else stands.get(step)
     ran = solve is not None and solve.state not in {StepState.SKIPPED, StepState.FOUND}
+    tested = _TESTED.get(test.state) if (test := ended.get(stepnames.test_of(build.id))) else None
     return BuildResult(
         id=build.id,
         platform=str(build.platform),
-        state=_state(build, record, solve, otherwise, stands=step in stands),
+        state=tested or _state(build, record, solve, otherwise, stands=step in stands),
         seconds=round(solve.seconds, 3) if solve and ran else None,
         digest=digest,
         node=build.placement.node if build.placement else None,
@@ -269,7 +274,7 @@ def _image(
     )
     released = done and bool(tags) and all(tag.put for tag in tags)
     others = [build.state for build in builds if build.state not in _DONE]
-    unfinished = "failed" if "failed" in others else next(iter(others), "failed")
+    unfinished = next((state for state in ("failed", TEST_FAILED) if state in others), next(iter(others), "failed"))
     state = "released" if released else "verified" if done else unfinished
     return ImageResult(
         name=image.name,

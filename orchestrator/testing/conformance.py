@@ -39,47 +39,34 @@ from orchestrator.api.events import ReaderEvent
 from orchestrator.api.invocation import (
     BuilderOf,
     DigestOf,
+    FileOf,
     Invocation,
     Late,
     Outcome,
     PathOf,
+    Phase,
     Word,
     late_values,
     render_word,
 )
 from orchestrator.api.solve import (
-    BuildArg,
-    BuildOptions,
-    Cache,
     LayoutOutput,
-    NamedContext,
-    PushOutput,
-    Secret,
+    NoOutput,
     Solve,
-    SourcePin,
-    SshAgent,
 )
 from orchestrator.config.decode import decode_table
 from orchestrator.config.shapes import fields
 from orchestrator.model import Table
 from orchestrator.oci.digest import Digest, digest_bytes
-from orchestrator.oci.platform import KNOWN_ARCHITECTURES, Platform, parse_platform
-from orchestrator.oci.reference import parse_reference
+from orchestrator.oci.platform import KNOWN_ARCHITECTURES, parse_platform
+from orchestrator.testing.samples import HOST, HOSTILE_LINES, VARIABLE, sample_failures, sample_solves
 
 if TYPE_CHECKING:
     import pytest
 
 DIGEST: Final = digest_bytes(b"the index that a solve gave")
 SECRET: Final = "this-is-the-value-of-a-secret"  # noqa: S105 (it is what is looked for)
-VARIABLE: Final = "CONFORMANCE_SECRET"
 PLATFORMS: Final = tuple(parse_platform(f"linux/{name}") for name in KNOWN_ARCHITECTURES if name != "wasm")
-HOST: Final = parse_platform("linux/amd64")
-HOSTILE_LINES: Final = (
-    "", " ", "{", "}", "[]", "null", "{}", '{"vertexes": 1}', '{"vertexes": [{}]}', '{"vertexes": [null]}',
-    '{"logs": [{"vertex": "v", "data": "!"}]}', '{"logs": [{"data": "AAAA", "stream": -1}]}', "ERROR: x", "\x1b[2J",
-    "\0", "\ufffd\ud800", '{"a":' * 5_000, "x" * 1_000_000, '{"warnings": [{"short": "gA=="}]}',
-)  # fmt: skip
-"""Lines that no tool should print, and that some tool will."""
 
 
 class BackendConformance:
@@ -208,6 +195,19 @@ class BackendConformance:
         assert backend.setup(nodes) == backend.setup(nodes)
         for invocation in backend.setup(nodes):
             assert_words(invocation.argv)
+            assert invocation.timeout, "a run does not wait for ever for a node"
+            assert invocation.phase is Phase.SETUP, invocation
+            assert not list(backend.reader(invocation).feed("stderr", "x")), "a child without a step has no events"
+
+    def test_what_is_set_up_is_taken_down(self) -> None:
+        """By children with a time limit; a backend that sets nothing up needs no `teardown`."""
+        backend = self.backend()
+        if not hasattr(backend, "teardown"):
+            assert not backend.setup(backend.nodes({}))
+            return
+        for invocation in backend.teardown(backend.nodes({})):
+            assert_words(invocation.argv)
+            assert invocation.timeout, "a run does not wait for ever for a node"
 
     def test_lowering_is_refused_in_words_or_gives_children(self) -> None:
         """At least one child for each request; each is about steps of the request."""
@@ -239,7 +239,7 @@ class BackendConformance:
                 own = {file.name for file in invocation.writes} | {file.name for file in invocation.collects}
                 own |= set(invocation.folders)
                 for late in chain.from_iterable(map(late_values, all_words(invocation))):
-                    assert is_known(late, known, own, request.node.name), late
+                    assert is_known(late, known, own, request.node.name, invocation.inherits), late
 
     def test_no_child_is_told_a_secret(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Secrets are named; whoever needs one is given the name of the variable or the file."""
@@ -264,14 +264,14 @@ class BackendConformance:
                     assert event.step in invocation.steps, event
 
     def test_success_gives_a_digest_for_each_step(self) -> None:
-        """And for a layout the folder that it is in."""
+        """And for a layout the folder that it is in; where nothing is kept, success is all there is."""
         for request, invocations in self.lowered():
             outcomes = tuple(self.succeed(invocation, DIGEST) for invocation in invocations)
             results = self.backend().results(request, outcomes)
             for solve in request.steps:
                 result = results[solve.id]
                 assert isinstance(result, SolveResult), result
-                assert result.digest == DIGEST, result
+                assert isinstance(solve.output, NoOutput) or result.digest == DIGEST, result
                 assert bool(result.path) == isinstance(solve.output, LayoutOutput), result
 
     def test_failure_gives_a_reason_for_each_step(self) -> None:
@@ -281,13 +281,15 @@ class BackendConformance:
                 # what follows a child that failed is not started
                 results = self.backend().results(request, (outcome,) if invocations else ())
                 for solve in request.steps:
+                    if isinstance(solve.output, NoOutput) and outcome.succeeded:
+                        continue
                     result = results[solve.id]
                     assert isinstance(result, SolveFailure), result
                     assert result.message, "a failure says why"
 
 
-def is_known(late: Late, known: set[Late], own: set[str], node: str) -> bool:
-    """Whether the engine can fill it in: by the request, by the child's own files, by its node."""
+def is_known(late: Late, known: set[Late], own: set[str], node: str, inherited: tuple[str, ...]) -> bool:
+    """Whether the engine can fill it in: by the request, by the child's own files, by its node, by its variables."""
     match late:
         case DigestOf():
             return late in known
@@ -295,6 +297,8 @@ def is_known(late: Late, known: set[Late], own: set[str], node: str) -> bool:
             return name in own
         case BuilderOf(node=other):
             return node == other
+        case FileOf(variable=variable):
+            return not variable or variable in inherited
         case _:
             assert_never(late)
 
@@ -327,50 +331,3 @@ def given_words(solve: Solve) -> Iterator[Word]:
     """The words of a solve that may hold late values."""
     yield from (context.value for context in solve.contexts)
     yield from (pin.value for pin in solve.pins)
-
-
-def sample_solves() -> Iterator[Solve]:
-    """A solve with everything for a registry, and a small one for a layout."""
-    late: Word = ("docker-image://r.example/acme/base@", DigestOf(step="assemble:base", label="base"))
-    secrets = (Secret(id="env", env=VARIABLE), Secret(id="file", src="secret.txt"))
-    options = BuildOptions(
-        context="services/api",
-        dockerfile="services/api/Dockerfile",
-        dockerfile_inline="FROM base\n",
-        target="release",
-        args=(BuildArg(name="A", value='with, commas and "quotes"'), BuildArg(name="V", value="1", volatile=True)),
-        labels=(BuildArg(name="l", value=""),),
-        secrets=secrets,
-        ssh=(SshAgent(id="default"), SshAgent(id="k", paths=("keys/k",))),
-        cache_from=(Cache(type="registry", attributes=(("ref", "r.example/c:1"),)),),
-        cache_to=(Cache(type="local", attributes=(("dest", "a,b"),)),),
-    )
-    platforms: tuple[Platform, ...] = (HOST, parse_platform("linux/arm64"))
-    yield Solve(
-        id="solve:api",
-        image="api",
-        platforms=platforms,
-        options=options,
-        output=PushOutput(reference=parse_reference("r.example/acme/api:run-1")),
-        contexts=(NamedContext(name="base", value=late), NamedContext(name="lib", value="libs/shared")),
-        pins=(SourcePin(source="docker-image://docker.io/library/node:20", value=late),),
-        timeout=60.0,
-    )
-    yield Solve(
-        id="solve:web",
-        image="web",
-        platforms=platforms[:1],
-        options=BuildOptions(context="-odd", dockerfile="-odd/Dockerfile", secrets=secrets),
-        output=LayoutOutput(name="layout"),
-        contexts=(NamedContext(name="base", value=("oci-layout://out@", *late[1:])),),
-    )
-
-
-def sample_failures() -> Iterator[Outcome]:
-    """Ways in which a child ends badly."""
-    yield Outcome(exit_code=0)
-    yield Outcome(exit_code=1, stderr="ERROR: failed to solve: it did not work")
-    yield Outcome(exit_code=-1, signal=9)
-    yield Outcome(exit_code=0, timed_out=True)
-    for line in HOSTILE_LINES:
-        yield Outcome(exit_code=1, stdout=line, stderr=line)

@@ -46,7 +46,7 @@ class PlainProgress:
 
     def _line(self, event: Event) -> str:
         match event:
-            case StepStarted(step=step) if step.startswith(("solve:", "copy:")):
+            case StepStarted(step=step) if step.startswith(("solve:", "test:", "copy:")):
                 return f"{step}  started"
             case StepFinished():
                 return self._finished(event)

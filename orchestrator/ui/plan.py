@@ -15,9 +15,19 @@ from orchestrator.oci.digest import short
 from orchestrator.plan.document import SummaryDocument, summarise
 from orchestrator.plan.estimate import Estimate
 from orchestrator.plan.graph import Edge
+from orchestrator.plan.image import PlatformTest
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.masked import masked_argv, masked_command
-from orchestrator.plan.model import Action, Destination, Plan, PlannedImage, PlannedTag, PlatformBuild, SolveStep
+from orchestrator.plan.model import (
+    Action,
+    Destination,
+    Plan,
+    PlannedImage,
+    PlannedTag,
+    PlatformBuild,
+    SolveStep,
+    TestStep,
+)
 from orchestrator.plan.volatile import kept_names
 from orchestrator.ui.estimate import render_estimate
 from orchestrator.ui.excerpt import printable as escaped
@@ -54,13 +64,19 @@ def render_plan(
     builds: dict[str, list[PlatformBuild]] = {}
     for build in plan.builds:
         builds.setdefault(build.image, []).append(build)
+    tests: dict[str, list[TestStep]] = {}
+    for step in plan.steps:
+        if isinstance(step, TestStep):
+            tests.setdefault(step.image, []).append(step)
     width = max((len(image.name) for image in plan.images), default=0)
     wave = 0
     for image in sorted(plan.images, key=lambda image: image.wave):
         if image.wave != wave:
             wave = image.wave
             lines += ["", f"wave {wave}"]
-        lines += _image_lines(image, builds.get(image.name, []), width, plan.destination)
+        lines += _image_lines(
+            image, builds.get(image.name, []), tests.get(image.name, []), width=width, destination=plan.destination
+        )
     time = (render_estimate(estimate),) if estimate else ()
     lines += ["", _public_line(plan, summary), *time, _summary_line(plan, summary)]
     return "\n".join(escaped(hide_userinfo(line)) for line in lines) + "\n"
@@ -75,9 +91,10 @@ def render_invocations(plan: Plan, lowered: Lowered) -> str:
     """What `plan -v` adds: every child, argv for argv, as one could paste it but for late values and credentials."""
     lines = ["", "commands"]
     for step in plan.steps:
-        if not isinstance(step, SolveStep):
+        if not isinstance(step, SolveStep | TestStep):
             continue
-        lines.append(f"  {step.id}" + (f"   ({step.because})" if step.because else ""))
+        note = step.because if isinstance(step, SolveStep) else escaped(_command(step.command))
+        lines.append(f"  {step.id}" + (f"   ({note})" if note else ""))
         if step.id in lowered.refusals:
             lines.append(f"    refused: {escaped(hide_userinfo(lowered.refusals[step.id].message))}")
         for child in lowered.invocations.get(step.id, ()):
@@ -97,7 +114,7 @@ def _quote(word: str) -> str:
 
 
 def _image_lines(
-    image: PlannedImage, builds: list[PlatformBuild], width: int, destination: Destination
+    image: PlannedImage, builds: list[PlatformBuild], tests: list[TestStep], *, width: int, destination: Destination
 ) -> Iterator[str]:
     places = "   ".join(map(_place, builds))
     yield f"  {_MARKS[image.action]} {image.name.ljust(width)}  {places}"
@@ -109,12 +126,26 @@ def _image_lines(
     if keeps := kept_names(builds):
         yield f"{margin}keeps {', '.join(keeps)}{_of_some(builds)}"
     if image.test:
-        command, platforms = shlex.join(masked_argv(image.test.run)), ", ".join(map(str, image.test.platforms))
-        yield f"{margin}test  {command} on {platforms} (declared; this version does not run it)"
+        yield f"{margin}test  {_command(image.test.run)} {_tested(image, image.test, tests)}"
     if not image.publish:
         yield f"{margin}tags  none, `publish = false`"
     elif destination is Destination.PUSH and image.tags:
         yield f"{margin}tags  {_tags(image)}"
+
+
+def _command(words: tuple[str, ...]) -> str:
+    """A test as people read it."""
+    return shlex.join(masked_argv(words))
+
+
+def _tested(image: PlannedImage, test: PlatformTest, steps: list[TestStep]) -> str:
+    """Where a test is to be run; in what stands it may have passed already."""
+    if image.action is Action.BLOCKED:
+        return f"on {', '.join(map(str, test.platforms))}"
+    open_ = {step.platform: ", emulated" if step.mode is Mode.EMULATED else "" for step in steps}
+    runs = ", ".join(f"{platform}{mode}" for platform, mode in open_.items())
+    passed = ", ".join(str(each) for each in test.platforms if each in image.platforms and each not in open_)
+    return "; ".join((*([f"on {runs}"] if runs else []), *([f"passed on {passed}"] if passed else [])))
 
 
 def _place(build: PlatformBuild) -> str:
@@ -171,7 +202,9 @@ def _public_line(plan: Plan, summary: SummaryDocument) -> str:
 def _released(plan: Plan) -> str:
     """What follows the private push; an image may have no tags, and one that is not published puts none."""
     new = sum(image.action in {Action.BUILD, Action.GRAFT} for image in plan.images)
-    verified = f"verify {count(new, 'image')}"
+    tests = sum(isinstance(step, TestStep) for step in plan.steps)
+    tested = f"run {count(tests, 'test')}, " if tests else ""
+    verified = f"{tested}verify {count(new, 'image')}"
     copies = sum(1 for step in plan.steps if step.__struct_config__.tag == "copy")
     copied = f", copy to {count(copies, 'other place')}" if copies else ""
     tagged = sum(1 for image in plan.images if image.publish and image.tags and image.action is not Action.REUSE)

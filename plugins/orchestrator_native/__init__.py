@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.api import BackendRegistry, BackendSpec, hookimpl
-from orchestrator_native.backend import NativeBackend, NativeConfig, find_problems
+from orchestrator.api import BackendRegistry, BackendSpec, Capabilities, hookimpl
+from orchestrator_native.backend import NativeBackend
+from orchestrator_native.config import NativeConfig, find_problems
 
 
 @hookimpl
@@ -16,5 +17,6 @@ def orchestrator_backends(registry: BackendRegistry) -> None:
             factory=NativeBackend.configured,
             config=NativeConfig,
             check=find_problems,
+            capabilities=Capabilities(source_policy=True),
         )
     )

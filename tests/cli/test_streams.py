@@ -25,6 +25,7 @@ COMMANDS = (
     ("doctor", "--format=json"),
     ("schema",),
     ("graph",),
+    ("export", "bake", "--out=-"),
 )
 FILE = 'format = 1\n[project]\nname = "x"\nregistry = "r.invalid/x"\n[images.a]\nplatforms = ["linux/amd64"]\n'
 

@@ -22,6 +22,8 @@ WITH_LAB: Final = frozenset(
         "docs/how-to/reuse.md",
         "docs/how-to/saved-plans.md",
         "docs/how-to/tags.md",
+        "docs/how-to/test-images.md",
+        "docs/how-to/to-bake.md",
         "docs/how-to/verify.md",
         "docs/how-to/why.md",
     }

@@ -18,6 +18,7 @@ from orchestrator.cli.plan import _CHANGES
 from orchestrator.plan import compile as compiling
 from orchestrator.plan import document, volatile
 from orchestrator.plan import reasons as comparing
+from orchestrator.plan import wire as wiring
 from orchestrator.probe import history
 from orchestrator.state.summary import ImageResult, RunResult, StepFailure
 from orchestrator.tags.filters import FILTERS, TESTS
@@ -119,7 +120,7 @@ def test_keys_of_plan_are_documented(section: str, table: type[msgspec.Struct]) 
 
 def test_reasons_are_documented() -> None:
     """The list of codes that a platform build can have is the one in the code."""
-    sources = "".join(map(inspect.getsource, (compiling, comparing, history, volatile)))
+    sources = "".join(map(inspect.getsource, (compiling, comparing, history, volatile, wiring)))
     given = set(re.findall(r'Reason\(code="([a-z_]+)"', sources))
 
     assert sorted(given) == sorted(first_cells("plan.md", "Reasons"))

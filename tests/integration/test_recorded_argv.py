@@ -28,6 +28,7 @@ tags = ["{{ version }}"]
 emulation = "allow"
 
 [images.base]
+test = { run = ["test", "-s", "/base"] }
 [images.assets]
 platforms = ["linux/amd64"]
 publish = false
@@ -82,6 +83,8 @@ class Recorded:
         return re.compile(pattern + re.escape(word[end:]))
 
     def _value(self, kind: str, name: str) -> str:
+        if name.startswith("the record of "):
+            return r"sha256:[0-9a-f]{64}"  # a private name, which no result tells
         if kind == "digest":
             return re.escape(self.digests[name])
         if kind == "builder":

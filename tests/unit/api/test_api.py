@@ -13,13 +13,14 @@ from orchestrator import api
 from orchestrator.api import backend, events, hookspecs, invocation, solve
 from orchestrator.api.backend import BackendSpec, Capabilities
 from orchestrator.api.events import Event, ReaderEvent
-from orchestrator.api.invocation import BuilderOf, DigestOf, Late, Outcome, PathOf, Word, late_values, render_word
+from orchestrator.api.invocation import BuilderOf, DigestOf, FileOf, Late, Outcome, PathOf, Word, late_values, render_word
 from orchestrator.model import Model, Table
 
 LATE: st.SearchStrategy[Late] = st.one_of(
     st.builds(DigestOf, step=st.text(max_size=5), label=st.text(max_size=5)),
     st.builds(PathOf, name=st.text(max_size=5)),
     st.builds(BuilderOf, node=st.text(max_size=5)),
+    st.builds(FileOf, given=st.text(max_size=5)),
 )
 WORDS: st.SearchStrategy[Word] = st.one_of(
     st.text(max_size=8), st.lists(st.one_of(st.text(max_size=5), LATE), max_size=4).map(tuple)
@@ -33,6 +34,7 @@ WORDS: st.SearchStrategy[Word] = st.one_of(
         (("a=", DigestOf(step="assemble:x", label="x@linux/arm64")), "a=<digest of x@linux/arm64>"),
         ((PathOf(name="f"), "!"), "<path of f>!"),
         ((BuilderOf(node="n"),), "<builder of n>"),
+        (("cacert=", FileOf(given="env:CA")), "cacert=<path of env:CA>"),
     ],
 )
 def test_late_values_are_shown_in_angle_brackets(word: Word, shown: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.api.backend import FailureKind, SolveFailure, SolveResult
 from orchestrator.api.invocation import DigestOf, Outcome, render_word
-from orchestrator.api.solve import SourcePin
+from orchestrator.api.solve import NoOutput, SourcePin
 from orchestrator.buildkit.failure import SHOWN_LINES, describe_failure
 from orchestrator.buildkit.metadata import parse_metadata
 from orchestrator.buildkit.policy import render_policy
@@ -52,6 +52,12 @@ def test_a_layout_gives_a_folder_too() -> None:
     """The one that the engine made."""
     expected = SolveResult(digest=DIGEST, path="/run/layout")
     assert expected == read_result(solve(output=LAYOUT), outcome(metadata=META))
+
+
+def test_of_what_is_not_kept_success_is_all() -> None:
+    """There is no digest, and no file that could have one."""
+    assert SolveResult() == read_result(solve(output=NoOutput()), outcome())
+    assert isinstance(read_result(solve(output=NoOutput()), outcome(exit_code=1)), SolveFailure)
 
 
 @pytest.mark.parametrize("metadata", [None, {}], ids=["none", "empty"])

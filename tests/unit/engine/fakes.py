@@ -24,7 +24,7 @@ from orchestrator.api.backend import (
 )
 from orchestrator.api.events import ChildStarted, Event, RunFinished, StepFinished, StepState, TagPut
 from orchestrator.api.invocation import CollectedFile, Invocation, Outcome, PathOf, Word
-from orchestrator.api.solve import PushOutput, Solve
+from orchestrator.api.solve import LayoutOutput, NoOutput, Solve
 from orchestrator.buildkit.placement import place_on
 from orchestrator.buildkit.progress import RawJsonReader
 from orchestrator.buildkit.results import read_result
@@ -50,10 +50,15 @@ class PythonBackend:
     """Starts `child_builder.py` for each solve; `behaviours` says by image what it does instead of building."""
 
     def __init__(
-        self, behaviours: Mapping[str, str], setup: tuple[Invocation, ...] = (), timeout: float | None = None
+        self,
+        behaviours: Mapping[str, str],
+        setup: tuple[Invocation, ...] = (),
+        timeout: float | None = None,
+        teardown: tuple[Invocation, ...] = (),
     ) -> None:
         self._behaviours = behaviours
         self._setup = setup
+        self._teardown = teardown
         self._timeout = timeout
 
     def probes(self) -> tuple[Probe, ...]:
@@ -74,23 +79,29 @@ class PythonBackend:
         del nodes
         return self._setup
 
+    def teardown(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
+        """What the test says."""
+        del nodes
+        return self._teardown
+
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
         """One child for each solve."""
         return tuple(map(self._child, request.steps))
 
     def _child(self, solve: Solve) -> Invocation:
-        pushes = isinstance(solve.output, PushOutput)
+        layout: Word = (PathOf(name="layout"),) if isinstance(solve.output, LayoutOutput) else "-"
+        name = f"test:{solve.image}" if isinstance(solve.output, NoOutput) else solve.image
         contexts: tuple[Word, ...] = tuple(context.value for context in solve.contexts)
         secrets = tuple(secret.env for secret in solve.options.secrets if secret.env)
         return Invocation(
             argv=(
-                sys.executable, "-I", str(CHILD), self._behaviours.get(solve.image, "build"), solve.image,
-                "-" if pushes else (PathOf(name="layout"),), (PathOf(name="metadata.json"),),
+                sys.executable, "-I", str(CHILD), self._behaviours.get(name, "build"), name, layout,
+                (PathOf(name="metadata.json"),),
                 ",".join(map(str, solve.platforms)), *contexts,
             ),
             steps=(solve.id,),
             collects=(CollectedFile(name="metadata.json", limit=4096),),
-            folders=() if pushes else ("layout",),
+            folders=("layout",) if isinstance(solve.output, LayoutOutput) else (),
             inherits=secrets,
             timeout=self._timeout,
         )  # fmt: skip
@@ -170,7 +181,8 @@ class Run:
             plan=plan, lowered=lower_plan(plan, backends, nodes), backends=backends, nodes=nodes, jobs=self._jobs
         )  # fmt: skip
         engine = Engine(
-            work, root=self.folder, environment=self.environment, stores=stores, children=RealChildren(),
+            work, root=self.folder, environment=self.environment, stores=stores,
+            children=RealChildren(self.environment, root=self.folder),
             emit=emit or self.events.append,
         )  # fmt: skip
         engine.remember(self.remembered)

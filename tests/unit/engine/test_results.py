@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.api.invocation import BuilderOf, DigestOf, PathOf, Word
+from orchestrator.api.invocation import BuilderOf, DigestOf, FileOf, PathOf, Word
 from orchestrator.engine.invoke import TAIL_BYTES, Tail
-from orchestrator.engine.results import Results, StepResult
+from orchestrator.engine.results import Results, StepResult, Where
 from orchestrator.oci.digest import digest_bytes
 
 INDEX = digest_bytes(b"index")
@@ -31,12 +31,17 @@ def results() -> Results:
         (("--file=", PathOf(name="f")), "--file=/run/f"),
         (("--builder=", BuilderOf(node="n")), "--builder=b"),
         (("{", PathOf(name="f"), "}"), "{/run/f}"),
+        ((FileOf(given='a"b'),), '/r/a"b'),
+        ((FileOf(given='a"b', quoting="csv"),), '/r/a""b'),
+        ((FileOf(given='a"b', quoting="json"),), '/r/a\\"b'),
+        ((FileOf(given="env:CA"),), "/ca"),
         ((), ""),
     ],
 )
 def test_late_values_are_filled_in(word: Word, expected: str) -> None:
     """And nothing else is touched: no template, no shell."""
-    assert expected == results().fill(word, {"f": "/run/f"}, {"n": "b"})
+    where = Where(paths={"f": "/run/f"}, builders={"n": "b"}, root="/r", environment={"CA": "/ca"})
+    assert expected == results().fill(word, where)
 
 
 def test_a_step_that_gives_no_digest_is_a_bug_of_the_plan() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -186,6 +187,28 @@ def test_a_backend_that_cannot_be_set_up_ends_the_run(tmp_path: Path, program: s
     with pytest.raises(BuildError, match=said):
         it.finish(it.plan(HEAD + "[images.other]\n"))
     assert not any(isinstance(event, StepStarted) for event in it.events)
+
+
+@pytest.mark.parametrize("program", ["", "exit(3)"])
+def test_what_was_set_up_is_taken_down(tmp_path: Path, program: str) -> None:
+    """However the run ended; that it cannot be is no failure of the run."""
+    setup = Invocation(argv=(sys.executable, "-c", program))
+    teardown = (
+        Invocation(argv=(sys.executable, "-c", "exit(3)")),
+        Invocation(argv=(sys.executable, "-c", "open('gone', 'w')")),
+    )
+    it = Run(tmp_path, PythonBackend({"other": "fail"}, (setup,), teardown=teardown))
+    with suppress(BuildError):
+        it.finish(it.plan(HEAD + "[images.other]\n"))
+    assert (tmp_path / "gone").exists()
+
+
+def test_what_was_not_set_up_is_not_taken_down(tmp_path: Path) -> None:
+    """A backend that has nothing to do first has nothing to do last."""
+    teardown = Invocation(argv=(sys.executable, "-c", "open('gone', 'w')"))
+    it = Run(tmp_path, PythonBackend({}, teardown=(teardown,)))
+    assert 0 == it.finish(it.plan(HEAD + "[images.other]\n")).exit_code
+    assert not (tmp_path / "gone").exists()
 
 
 def test_a_disk_that_is_full_is_told_in_words(tmp_path: Path) -> None:

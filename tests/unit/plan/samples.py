@@ -27,6 +27,7 @@ from orchestrator.plan.facts import RunFacts, TagState
 from orchestrator.plan.grants import Grants
 from orchestrator.plan.graph import Edge, Order, order_images
 from orchestrator.plan.image import Image
+from orchestrator.plan.memory import NOTHING, Memory
 from orchestrator.plan.model import Destination, Plan, PlatformBuild, SolveStep, Step
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.plugins import configure, find_backends
@@ -169,6 +170,7 @@ class Asked(Model):
     registry: str = "r.example/acme"
     lock: Lock | None = None
     state: Repository | None = None
+    memory: Memory = NOTHING
 
 
 def compile_text(text: str, dockerfiles: Mapping[str, str] | None = None, asked: Asked | None = None) -> Plan:
@@ -198,7 +200,7 @@ def compile_wired(wired: Wired, project: Project, asked: Asked) -> Plan:
         backend=asked.backend.name,
         backend_by_name=asked.by_name,
     )
-    facts = RunFacts(nodes={asked.backend.name: asked.nodes}, host=asked.host, tags=asked.tags)
+    facts = RunFacts(nodes={asked.backend.name: asked.nodes}, host=asked.host, tags=asked.tags, memory=asked.memory)
     placed = place_selected(declared, scope, facts, {asked.backend.name: asked.backend})
     return compile_plan(declared, scope, facts, placed, wired.reader(asked.host))
 

@@ -154,6 +154,38 @@ def test_an_index_counts_for_what_else_decides_about_it() -> None:
     assert (parts, {"app"}) == (memory.parts, set(memory.images))
 
 
+COMMAND = ("/app", "--version")
+
+
+def passed(image: Wanted, part: RememberedPart, scope: str = "main") -> Question:
+    """The name that a record has since it passed the test."""
+    return Question(home=image.home, tag=names.test_tag(scope, part.record, COMMAND))
+
+
+def test_a_platform_has_passed_its_test_where_its_record_says_so() -> None:
+    """By a name, which is looked up only where no verified index of the image stands."""
+    stands: Stands = {}
+    tested = msgspec.structs.replace(BASE, tests={AMD64: COMMAND, ARM64: COMMAND})
+    parts = put_image(stands, tested, {})
+    memory, rounds = recall(stands, tested)
+    assert (("base@linux/amd64", "base@linux/arm64"), [1]) == (memory.tested, rounds)
+    other = msgspec.structs.replace(tested, extra=b"another test")
+    assert ((), [1, 2, 2]) == (recall(stands, other)[0].tested, recall(stands, other)[1])
+    part = parts["base@linux/arm64"]
+    record = next(one for one in stands.values() if one.digest == part.record)
+    assert ("base@linux/arm64",) == recall({**stands, passed(other, part): record}, other)[0].tested
+    assert () == recall({**stands, passed(other, part, "pr-1"): record}, other)[0].tested
+
+
+def test_another_record_under_the_name_of_a_passed_test_counts_for_nothing() -> None:
+    """Whoever put it there."""
+    stands: Stands = {}
+    one = msgspec.structs.replace(BASE, tests={AMD64: COMMAND}, extra=b"another test")
+    parts = put_image(stands, BASE, {})
+    forged = {**stands, passed(one, parts["base@linux/amd64"]): built("base", AMD64)}
+    assert () == recall(forged, one)[0].tested
+
+
 FORGERIES: Mapping[str, Callable[[], Manifest]] = {
     "another input": lambda: seal(built("base", AMD64), inputs=digest_bytes(b"x"), scope="main", parents=()),
     "another scope": lambda: seal(built("base", AMD64), inputs=inputs_of("base", AMD64), scope="pr-1", parents=()),

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from orchestrator.oci.digest import digest_bytes
 from orchestrator.oci.reference import check_tag, parse_repository
+from orchestrator.plan import names as private
 from orchestrator.plan.names import copy_tag, final_tag, inputs_tag, last_tag, part_key, record_tag, run_id, solve_tag
 from orchestrator.plan.stepnames import copy_id, solve_id
 from tests.unit.plan.samples import AMD64, ARM64, DIGEST
@@ -21,6 +22,7 @@ def test_private_names_are_legal_tags(image: str, content: bytes) -> None:
         solve_tag(run, solve_id(image, (AMD64,), whole=False), image),
         record_tag(image, part_key(DIGEST, ())),
         final_tag(image, ("a",), content),
+        private.test_tag(image, DIGEST, (image,)),
         inputs_tag(DIGEST),
         copy_tag(DIGEST),
         last_tag("main", image),
@@ -52,6 +54,17 @@ def test_an_index_is_known_by_its_parts_in_order_and_by_its_test() -> None:
         for extra in (b"x", b"y")
     }
     assert 8 == len(names)
+
+
+def test_a_passed_test_is_known_by_its_record_and_its_words() -> None:
+    """What passed another command, or the same one cut into other words, has another name."""
+    tags = {
+        private.test_tag(scope, record, command)
+        for scope in ("main", "pr-1")
+        for record in (DIGEST, OTHER)
+        for command in (("a", "b"), ("a b",), ("b", "a"))
+    }
+    assert 12 == len(tags)
 
 
 def test_a_solve_of_some_platforms_names_them() -> None:

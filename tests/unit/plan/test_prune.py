@@ -92,6 +92,7 @@ def runs(*indexes: str) -> set[str]:
         (names.solve_tag(names.run_id(b"x"), "step", "a" * 100), Kind.RUN),
         (names.record_tag("main", "key"), Kind.RECORD),
         (names.final_tag("main", ("key",), b""), Kind.FINAL),
+        (names.test_tag("main", INPUTS, ("x",)), Kind.TEST),
         (names.copy_tag(INPUTS), Kind.FINAL),
         (names.inputs_tag(INPUTS), Kind.INPUTS),
         (names.last_tag("main", "api"), Kind.LAST),
@@ -119,6 +120,15 @@ def test_what_nothing_needs_goes() -> None:
         (d("image of old"),),
     ) == removal.waves
     assert 3 == removal.stay
+
+
+def test_names_of_passed_tests_go_with_their_records() -> None:
+    """And stay with those that stay."""
+    passed = {state("te", index): d(f"record of {index}") for index in ("old", "new")}
+    contents = home("old", "new", v2_0="new")
+    contents = Contents(repository=HOME, tags={**contents.tags, **passed})
+    (removal,) = decide((contents,), GRAPH, rules(HOME))
+    assert {state("te", "old")} == gone(removal) & passed.keys()
 
 
 def test_public_names_stay_with_all_that_they_came_from() -> None:

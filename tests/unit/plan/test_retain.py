@@ -49,6 +49,13 @@ def test_what_the_last_run_has_left_stays() -> None:
     assert left.keys() == kept_names(left)
 
 
+def test_names_of_passed_tests_stay_with_their_records() -> None:
+    """And go with them."""
+    first, later = run(1, AMD64), run(2, AMD64)
+    old, new = ({names.test_tag("main", one.digest, ("x",)): one} for one in (record(AMD64, 1), record(AMD64, 2)))
+    assert {*later, *new} == kept_names({**first, **old, **later, **new})
+
+
 def test_what_it_has_replaced_goes() -> None:
     """The index, its records and what they were made from."""
     later = run(2, AMD64, ARM64)

@@ -94,6 +94,17 @@ def test_what_is_taken_over_has_to_stand() -> None:
     assert [] == messages(stale_memory(then, then))
 
 
+def test_what_was_verified_and_tested_has_to_be_so_still() -> None:
+    """A plan that only claims it releases nothing."""
+    then = Memory(images={"a": ONE}, tested=("a@p", "b@p"))
+    now = Memory(images={"a": TWO}, tested=("b@p",))
+    assert [
+        f"`a` was verified as {short(ONE)} then, and that does not stand any more",
+        "`a@p` had passed its test then, and nothing says so any more",
+    ] == messages(stale_memory(then, now))
+    assert [] == messages(stale_memory(then, then))
+
+
 def test_overrides_have_to_be_said_again() -> None:
     """Of assignments the values are nobody's business."""
     then = Overrides(variables={"GO": "1"}, registry="r", assignments=("api.args.X=secret",))

@@ -22,7 +22,7 @@ from orchestrator.api.events import ReaderEvent
 from orchestrator.api.invocation import Invocation, Phase
 from orchestrator.oci.platform import parse_platform
 from orchestrator.plugins.guard import GuardedBackend, PluginError
-from orchestrator.testing.conformance import sample_solves
+from orchestrator.testing.samples import sample_solves
 
 AMD64 = parse_platform("linux/amd64")
 NODE = Node(name="n", platforms=(AMD64,))

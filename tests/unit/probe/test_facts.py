@@ -6,15 +6,16 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from orchestrator.api import Capabilities, Node, Outcome, Probe
+from orchestrator.api import Capabilities, FileOf, Node, Outcome, Probe, Word, WrittenFile
 from orchestrator.oci.manifest import OCI_INDEX, ImageIndex, Manifest
 from orchestrator.oci.note import render_note
 from orchestrator.oci.reference import Reference, parse_reference
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.names import note_tag
 from orchestrator.plan.place import ConfiguredBackend
-from orchestrator.probe.facts import read_nodes, read_tags, read_version_facts
+from orchestrator.probe.facts import ask, read_nodes, read_tags, read_version_facts
 from orchestrator.registry import open_stores
 from orchestrator.registry.patience import Patience
 from orchestrator.tags.facts import NoGit
@@ -103,18 +104,44 @@ class Asking(QemuBackend):
         return (Node(name="n", platforms=(), summary=said),)
 
 
-def ask(*argv: str, offline: bool = False) -> str:
+def said_by(*argv: str, offline: bool = False) -> str:
     """What a node of a backend with this probe says."""
     backend = ConfiguredBackend(name="b", backend=Asking(argv), capabilities=Capabilities())
-    return read_nodes({"b": backend}, {}, offline=offline)["b"][0].summary
+    return read_nodes({"b": backend}, {}, root=Path(), offline=offline)["b"][0].summary
 
 
 def test_probes_are_answered_by_children() -> None:
     """What the child says reaches the backend; a program that is missing is an answer too."""
-    assert "0 hello" == ask(sys.executable, "-c", "print('hello')")
-    assert "127 " == ask("no-such-program-anywhere")
+    assert "0 hello" == said_by(sys.executable, "-c", "print('hello')")
+    assert "127 " == said_by("no-such-program-anywhere")
 
 
 def test_offline_nobody_is_asked() -> None:
     """Offline the backend has to say what its configuration says."""
-    assert "unasked" == ask(sys.executable, "-c", "raise SystemExit(9)", offline=True)
+    assert "unasked" == said_by(sys.executable, "-c", "raise SystemExit(9)", offline=True)
+
+
+def written(content: Word) -> Probe:
+    """A probe that prints the file that was written for it, and where that is."""
+    program = "import os; folder = os.environ['PLACE']; print(folder, open(folder + '/a/b').read(), sep='\\n')"
+    file = WrittenFile(name="a/b", content=content)
+    return Probe(name="x", argv=(sys.executable, "-c", program), writes=(file,), folder="PLACE")
+
+
+def test_what_a_probe_writes_is_gone_with_it(tmp_path: Path) -> None:
+    """It stands in a folder of its own, with the user's files by their paths."""
+    (tmp_path / "ca").touch()
+    word = ('{"ca": "', FileOf(given="ca", quoting="json"), '"}')
+    outcome = ask(written(word), {"PATH": "/usr/bin"}, tmp_path)
+    folder, content = outcome.stdout.splitlines()
+    assert f'{{"ca": "{tmp_path}/ca"}}' == content
+    assert not Path(folder).exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("env:CA", "environment variable `CA` is not set"), ("missing.pem", "no file `")]
+)
+def test_a_file_that_is_not_there_is_told(given: str, said: str, tmp_path: Path) -> None:
+    """Nobody is asked, since buildx would only say that the node does not answer."""
+    outcome = ask(written((FileOf(given=given),)), {"PATH": "/usr/bin"}, tmp_path)
+    assert (127, True) == (outcome.exit_code, outcome.stderr.startswith(said))

@@ -71,7 +71,7 @@ wave 2
   + app     linux/amd64 on default   linux/arm64 on default, emulated
             after assets of linux/amd64 (contexts), base (FROM app/Dockerfile:1)
             why   nothing built before is remembered
-            test  /app --say 'two words' on linux/amd64, linux/arm64 (declared; this version does not run it)
+            test  /app --say 'two words' on linux/amd64, linux/arm64, emulated
             tags  1.0, docker.io/acme/app:1.0; moving: latest (now {DIGEST[7:19]})
 
 wave 3
