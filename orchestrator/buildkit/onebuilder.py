@@ -127,9 +127,7 @@ def read_builder(answers: Mapping[str, Outcome], engine: Engine | None, *, probe
         return None
 
 
-def explain_silence(
-    name: str, answers: Mapping[str, Outcome], *, probe: str = INSPECT
-) -> tuple[str, tuple[str, ...]]:
+def explain_silence(name: str, answers: Mapping[str, Outcome], *, probe: str = INSPECT) -> tuple[str, tuple[str, ...]]:
     """Why nobody answered, and what to do about it where that is known."""
     answer = answers.get(probe)
     if answer is None:

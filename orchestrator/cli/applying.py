@@ -25,12 +25,13 @@ from orchestrator.errors import PlanBlockedError, UsageError
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.compile import place_selected, published_parents, selected_images
-from orchestrator.plan.differences import compare_plans
+from orchestrator.plan.differences import compare_plans, say_the_same
 from orchestrator.plan.document import build_document
 from orchestrator.plan.facts import RunFacts, TagState
 from orchestrator.plan.frozen import Frozen, Overrides, thaw_facts, thaw_listings, thaw_origin
 from orchestrator.plan.memory import Memory, want_images
 from orchestrator.plan.saved import SavedPlan
+from orchestrator.plan.scopes import read_scopes
 from orchestrator.plan.stale import (
     Stale,
     stale_declarations,
@@ -42,6 +43,7 @@ from orchestrator.plan.stale import (
 )
 from orchestrator.probe.facts import read_tags
 from orchestrator.probe.memory import recall
+from orchestrator.ui.excerpt import printable
 from orchestrator.ui.text import count
 
 _SHOWN = 20
@@ -98,6 +100,8 @@ def revive(
         *(stale_inputs(facts.inputs, inputs.manifests, listings, inputs.listings) if inputs else ()),
         *stale_declarations(compare_plans(saved.plan, document)),
     )
+    if not found and not say_the_same(saved.plan, document):
+        found = (Stale(message="the plan says of itself what this project does not give"),)
     tags, memory = _read_registries(basis, environment)
     moved = () if permissions.moved_tags else stale_tags(facts.tags, tags, _own_tags(prepared, memory))
     stop_on_stale((*found, *stale_memory(facts.memory, memory), *moved))
@@ -130,7 +134,7 @@ def stop_on_stale(stale: Iterable[Stale]) -> None:
     unique = tuple(dict.fromkeys(stale))
     if not unique:
         return
-    lines = [f"changed: {one.message}" for one in unique[:_SHOWN]]
+    lines = [f"changed: {printable(one.message)}" for one in unique[:_SHOWN]]
     if len(unique) > _SHOWN:
         lines.append(f"changed: {len(unique) - _SHOWN} more")
     hints = tuple(dict.fromkeys(hint for one in unique for hint in one.hints))
@@ -194,6 +198,9 @@ def _basis(frozen: Frozen, loaded: Loaded, facts: RunFacts) -> Basis:
     stale += [
         Stale(message=f"`{name}` is not declared any more") for name in frozen.scope.selection if name not in declared
     ]
+    state = facts.state
+    if state.reads != read_scopes(state.scope, tuple(loaded.project.root.state.read)):
+        stale.append(Stale(message="it reads or writes other state scopes"))
     stop_on_stale(stale)
     backends = configured_backends(loaded, frozen.scope)
     stop_on_stale(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from orchestrator.api.events import Event
 from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
+from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.resume import PlanKeeper
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
@@ -128,6 +129,7 @@ def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResu
                 nodes=prepared.nodes,
                 jobs=options.jobs,
                 listings=prepared.listings,
+                check=make_input_check(prepared),
             ),
             root=root,
             environment=child_environment(os.environ),

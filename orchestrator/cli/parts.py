@@ -24,6 +24,7 @@ from orchestrator.plan.part import (
     builds_to_do,
     builds_to_test,
     choose_builds,
+    find_done,
     missing_inputs,
     part_of,
     remaining,
@@ -124,7 +125,7 @@ def _wait(
         if not missing and not (request.finish and untested):
             return memory
         if time.monotonic() >= until:
-            raise _missing(missing, prepared, request) if missing else _untested(untested)
+            raise _missing(missing) if missing else _untested(untested)
         if not told:
             print_note(f"waiting for {_list(missing or untested)}")
             told = True
@@ -133,14 +134,10 @@ def _wait(
 
 
 def _done(prepared: Prepared, memory: Memory, results: Mapping[str, Digest]) -> dict[str, RememberedPart]:
-    """What of the plan stands by now; what is built though it stands, only where a result says that it was."""
+    """What of the plan was done by now."""
     forced = prepared.facts.state.forced
-    return {
-        build: memory.parts[build]
-        for build in builds_to_do(prepared.plan)
-        if build in memory.parts
-        and (build.partition("@")[0] not in forced or results.get(build) == memory.parts[build].manifest)
-    }
+    anew = {build.id: prepared.facts.replaced.get(build.id) for build in prepared.plan.builds if build.image in forced}
+    return find_done(prepared.plan, memory.parts, anew=anew, vouched=results)
 
 
 def _check_results(memory: Memory, results: Mapping[str, Digest]) -> None:
@@ -151,16 +148,13 @@ def _check_results(memory: Memory, results: Mapping[str, Digest]) -> None:
             raise PlanBlockedError(message, hints=("build that part again with `--only`, then finish",))
 
 
-def _missing(missing: tuple[str, ...], prepared: Prepared, request: PartRequest) -> PlanBlockedError:
-    forced = next((build for build in missing if build.partition("@")[0] in prepared.facts.state.forced), None)
-    if forced and request.only:
-        message = f"`{forced}` is built though it stands, and nobody can tell from outside whether that is done"
-        return PlanBlockedError(message, hints=("plan without `--force`, or build it in the same part",))
+def _missing(missing: tuple[str, ...]) -> PlanBlockedError:
     message = f"nothing was done: {_list(missing)} {'is' if len(missing) == 1 else 'are'} not built yet"
-    patterns = " ".join(f"--only '{build}'" for build in missing[:_NAMED])
-    return PlanBlockedError(
-        message, hints=(f"build it: `orchestrate apply PLAN {patterns}`", "or wait for it: `--wait 30m`")
-    )
+    patterns = " ".join(f"--only '{build}'" for build in missing)
+    if len(missing) > _NAMED:
+        patterns = "--only …"
+    hints = (f"build what is missing: `orchestrate apply PLAN {patterns}`", "or wait for it: `--wait 30m`")
+    return PlanBlockedError(message, hints=hints)
 
 
 def _untested(builds: tuple[str, ...]) -> PlanBlockedError:

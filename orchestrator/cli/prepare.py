@@ -200,7 +200,9 @@ def configured_backends(loaded: Loaded, scope: Scope) -> dict[str, ConfiguredBac
 def compile_prepared(basis: Basis, findings: Findings) -> Prepared:
     """The plan of this basis, lowered; a function of it."""
     plan = compile_plan(basis.loaded.declared, basis.scope, basis.facts, basis.placed, basis.loaded.reader)
+    before = tuple(finding for finding in findings.all if finding.severity is Severity.ERROR)
     findings.add(plan.diagnostics)
+    plan = structs.replace(plan, diagnostics=(*before, *plan.diagnostics))
     lowered = lower_plan(plan, basis.backends, basis.facts.nodes)
     findings.add(_refusals(lowered))
     return Prepared(

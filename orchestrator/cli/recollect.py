@@ -89,10 +89,15 @@ def recollect(
         open_to = {build: one for build, one in facts.inputs.items() if _owner(build) not in asked.rules.forced}
         wanted = want_images(asked.images, declared.edges, open_to, reached.homes)
         memory, silent = recall(wanted, asked.rules.reads, reached.open_home)
+        replaced: Mapping[str, Digest] = {}
+        if asked.rules.forced:
+            everything = want_images(asked.images, declared.edges, facts.inputs, reached.homes)
+            stands, _ = recall(everything, asked.rules.reads, reached.open_home)
+            replaced = {build: p.record for build, p in stands.parts.items() if _owner(build) in asked.rules.forced}
         missing = dict(_unremembered(asked.images, reached.homes, declared.edges, facts.inputs, memory))
         past = read_past(missing, inputs.listings, asked.rules.reads, reached.open_home)
         reasons = {build: explain(past[build], one.manifest) for build, one in missing.items()}
-        facts = msgspec.structs.replace(facts, memory=memory, reasons=reasons, past=past)
+        facts = msgspec.structs.replace(facts, memory=memory, reasons=reasons, past=past, replaced=replaced)
     return Recollected(
         facts=facts,
         listings=inputs.listings,
@@ -101,8 +106,17 @@ def recollect(
     )
 
 
-def look(asked: Asked, declared: Declared, facts: RunFacts, reader: DockerfileReader) -> Inputs:
+def look(
+    asked: Asked,
+    declared: Declared,
+    facts: RunFacts,
+    reader: DockerfileReader,
+    *,
+    only: frozenset[str] | None = None,
+) -> Inputs:
     """What the images are made from, as it lies on disk, over the external images that the facts tell of.
+
+    `only` are the images to look at, of all that are asked about.
 
     Raises:
         PlanBlockedError: a file of a context does not stop changing.
@@ -113,6 +127,7 @@ def look(asked: Asked, declared: Declared, facts: RunFacts, reader: DockerfileRe
         root=asked.root,
         dockerfiles=asked.dockerfiles,
         built_on=build_platforms(asked.placed, facts.nodes, facts.host),
+        only=only,
     )
 
 

@@ -144,14 +144,14 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write the file, unless something else than a plan stands there."""
-    if os.path.lexists(path) and path.stat().st_size:
+    """Write the file, unless something else than a plan stands there, such as a device, which would be replaced."""
+    if path.exists():
         try:
             with open_named(path) as file:
-                is_plan = is_saved(file.read(_HEAD))
+                head = file.read(_HEAD)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
-        if not is_plan:
+        if head and not is_saved(head):
             message = f"`{path}` holds something else than a plan"
             raise UsageError(message, hints=("choose another file for `--out`, or remove it",))
     if not path.name:

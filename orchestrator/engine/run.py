@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, assert_never
@@ -53,8 +53,13 @@ _GRACE: Final = 5.0
 """Seconds that an interrupted run gives to what it has asked of registries."""
 
 
+def _take_as_it_is(step: SolveStep) -> None:
+    """What was solved is what was planned, as far as anybody here can tell."""
+    del step
+
+
 class Work(Model):
-    """A plan with all that running it takes."""
+    """A plan with all that running it takes; `check` raises where what a solve was made from changed meanwhile."""
 
     plan: Plan
     lowered: Lowered
@@ -62,6 +67,7 @@ class Work(Model):
     nodes: Mapping[str, tuple[Node, ...]]
     jobs: int
     listings: Mapping[Digest, Listing] = {}
+    check: Callable[[SolveStep], None] = _take_as_it_is
 
 
 class Engine:
@@ -255,7 +261,10 @@ class Engine:
             builders=self._nodes.builders(step.backend),
         )
         inside = folder / _slug(step.id)
-        return await run_solve(work, invoker=self._invoker, folder=inside, emit=self._emit, watch=self._watch)
+        result = await run_solve(work, invoker=self._invoker, folder=inside, emit=self._emit, watch=self._watch)
+        if isinstance(step, SolveStep):
+            await in_thread(self._work.check, step)
+        return result
 
     async def _promote(self, step: PromoteStep) -> StepResult:
         digest = self._results.digest(step.index)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
+from msgspec import structs
+
 from orchestrator.model import Model
 from orchestrator.plan.document import BuildDocument, ImageDocument, PlanDocument, StepDocument
 
@@ -42,6 +44,9 @@ _IMAGE: Final[Mapping[str, _Look[ImageDocument]]] = {
     "test": lambda image: (*image.test.run, *image.test.platforms) if image.test else (),
     "index": lambda image: _optional(image.digest),
 }
+_FOLLOWS: Final = {"tags now": "tags"}
+"""What differs anyway where something else does."""
+
 _BUILD: Final[Mapping[str, _Look[BuildDocument]]] = {
     "action": lambda build: (build.action,),
     "because": lambda build: tuple(reason.message for reason in build.reasons),
@@ -70,6 +75,20 @@ def compare_plans(before: PlanDocument, after: PlanDocument) -> tuple[Difference
     )
 
 
+def say_the_same(before: PlanDocument, after: PlanDocument) -> bool:
+    """Whether two plans say the same in every word but for findings, places, and how long it may take."""
+    return _told(before) == _told(after)
+
+
+def _told(plan: PlanDocument) -> PlanDocument:
+    images = tuple(
+        structs.replace(image, edges=tuple(structs.replace(edge, place=None) for edge in image.edges))
+        for image in plan.images
+    )
+    summary = structs.replace(plan.summary, errors=0, warnings=0)
+    return structs.replace(plan, images=images, summary=summary, diagnostics=(), estimate=None, since=None)
+
+
 def _compare_all(
     before: Mapping[str, _T], after: Mapping[str, _T], looks: Mapping[str, _Look[_T]], kind: str
 ) -> Iterator[Difference]:
@@ -84,9 +103,11 @@ def _compare_all(
 
 
 def _compare(subject: str, before: _T, after: _T, looks: Mapping[str, _Look[_T]]) -> Iterator[Difference]:
+    differing: set[str] = set()
     for attribute, look in looks.items():
         old, new = look(before), look(after)
-        if old != new:
+        if old != new and _FOLLOWS.get(attribute) not in differing:
+            differing.add(attribute)
             yield Difference(subject=subject, attribute=attribute, before=old, after=new)
 
 

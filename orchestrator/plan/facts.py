@@ -69,7 +69,7 @@ class RunFacts(Model):
 
     `bases` are external images, by tag or digest, `inputs` the input manifests of platform builds by id, `listings` the
     digests in them that are of listings of contexts, `memory` what stands already, `reasons` why the rest is built, and
-    `past` what is known of when it was built last.
+    `past` what is known of when it was built last. `replaced` are the records of what is built though it stands.
     """
 
     nodes: Mapping[str, tuple[Node, ...]]
@@ -81,4 +81,5 @@ class RunFacts(Model):
     memory: Memory = NOTHING
     reasons: Mapping[str, tuple[Reason, ...]] = {}
     past: Mapping[str, Past] = {}
+    replaced: Mapping[str, Digest] = {}
     state: StateRules = StateRules()

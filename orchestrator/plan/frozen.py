@@ -22,6 +22,7 @@ from orchestrator.plan.facts import RunFacts, StateRules, TagState
 from orchestrator.plan.inputs import InputManifest
 from orchestrator.plan.memory import Memory
 from orchestrator.plan.model import Reason
+from orchestrator.plan.scopes import check_scope
 from orchestrator.tags.facts import GitFacts, NoGit
 from orchestrator.tags.version import VersionFacts
 
@@ -73,6 +74,7 @@ class Frozen(Model):
     contents: Mapping[str, bytes]
     memory: Memory
     reasons: Mapping[str, tuple[Reason, ...]]
+    replaced: Mapping[str, Digest]
     state: StateRules
 
 
@@ -106,6 +108,7 @@ def freeze(origin: Origin, scope: Scope, facts: RunFacts, listings: Mapping[Dige
         contents=_contents(listings),
         memory=facts.memory,
         reasons=facts.reasons,
+        replaced=facts.replaced,
         state=facts.state,
     )
 
@@ -167,10 +170,12 @@ def thaw_facts(frozen: Frozen) -> RunFacts:
         *(part.manifest for part in frozen.memory.parts.values()),
         *frozen.memory.images.values(),
         *frozen.listings,
+        *frozen.replaced.values(),
         *frozen.scope.rules.released.values(),
     )
     for digest in filter(None, digests):
         parse_digest(digest)
+    check_scope(frozen.state.scope)
     return RunFacts(
         nodes=frozen.nodes,
         host=parse_platform(frozen.host),
@@ -180,6 +185,7 @@ def thaw_facts(frozen: Frozen) -> RunFacts:
         listings=frozenset(frozen.listings),
         memory=frozen.memory,
         reasons=frozen.reasons,
+        replaced=frozen.replaced,
         state=frozen.state,
     )
 

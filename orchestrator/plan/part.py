@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrator.api.solve import PushOutput, Solve
 from orchestrator.model import Model
+from orchestrator.oci.digest import Digest
 from orchestrator.oci.platform import Platform
 from orchestrator.plan import names, stepnames
 from orchestrator.plan.image import build_id
@@ -114,6 +115,35 @@ def split(plan: Plan) -> tuple[Part, ...]:
         )
         for (platform, backend, node, mode), builds in parts.items()
     )
+
+
+def find_done(
+    plan: Plan,
+    stands: Mapping[str, RememberedPart],
+    *,
+    anew: Mapping[str, Digest | None],
+    vouched: Mapping[str, Digest],
+) -> dict[str, RememberedPart]:
+    """What of a plan was done by now, by another part or an earlier try.
+
+    Args:
+        plan: the plan.
+        stands: what stands, whoever built it.
+        anew: what is built though it stood, and the record that stood then: it is done as soon as another one stands.
+        vouched: the images that results of parts of this plan say that they have built.
+    """
+    done: dict[str, RememberedPart] = {}
+    good: set[str] = set()
+    for build in plan.builds:  # parents first: what stands on something that is to be replaced is not done
+        part = stands.get(build.id)
+        if build.action is Action.REUSE:
+            good.add(build.id)
+        elif part and build.action is Action.BUILD and good.issuperset(build.needs):
+            stood_before = build.id in anew and part.record == anew[build.id]
+            if not stood_before or vouched.get(build.id) == part.manifest:
+                done[build.id] = part
+                good.add(build.id)
+    return done
 
 
 def missing_inputs(plan: Plan, builds: Collection[str], done: Collection[str]) -> tuple[str, ...]:

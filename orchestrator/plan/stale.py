@@ -89,8 +89,9 @@ def _paths(
 
 
 def stale_declarations(differences: tuple[Difference, ...]) -> Iterator[Stale]:
-    """What the project would do now, against what the plan says."""
-    for difference in differences:
+    """What the project would do now, against what the plan says; what follows for steps only where nothing else is."""
+    telling = tuple(each for each in differences if ":" not in each.subject)
+    for difference in telling or differences:
         then, now = _lines(difference.before), _lines(difference.after)
         yield Stale(
             message=f"`{difference.subject}`: {difference.attribute} would be {now} now, and is {then} in the plan"

@@ -56,6 +56,7 @@ def read_inputs(
     root: Path,
     dockerfiles: Mapping[str, Digest],
     built_on: Mapping[str, Platform],
+    only: frozenset[str] | None = None,
 ) -> Inputs:
     """Read what the images of a plan, which are in order, are made from.
 
@@ -65,6 +66,7 @@ def read_inputs(
         root: the folder that paths are relative to.
         dockerfiles: the digests of the Dockerfiles that were read, by path.
         built_on: the platform on which each build runs, as `build_platforms` gives it.
+        only: the images to read; of the others nothing is known then, and what stands on them is not known either.
 
     Raises:
         PlanBlockedError: a file does not stop changing.
@@ -72,7 +74,7 @@ def read_inputs(
     with open_stat_cache(root) as cache:
         reader = _InputReader(outside, root, dockerfiles, cache)
         by_child = edges_by_child(edges)
-        for image in outside.images:
+        for image in outside.images if only is None else (image for image in outside.images if image.name in only):
             for variant in image.variants:
                 build = build_id(image.name, variant.platform)
                 given = tuple(edge for edge in by_child.get(image.name, ()) if variant.platform in edge.platforms)

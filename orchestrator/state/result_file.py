@@ -58,13 +58,15 @@ def own_result(root: Path) -> Path:
 
 
 def read_results(asked: Path) -> tuple[tuple[Path, RunResult], ...]:
-    """The results in a folder, which other machines may have written, or the one in a file; others are skipped.
+    """The results in a folder and below it, or the one in a file; files that are none are skipped.
+
+    Other machines may have written them, and CI puts what it hands on into a folder of its own for each job.
 
     Raises:
         UsageError: it cannot be read.
     """
     try:
-        paths = sorted(asked.glob("*.json")) if asked.is_dir() else [asked]
+        paths = sorted(filter(Path.is_file, asked.rglob("*.json"))) if asked.is_dir() else [asked]
         contents = [(path, _read_named(path)) for path in paths]
     except OSError as error:
         raise _name(error, asked) from error

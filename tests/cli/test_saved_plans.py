@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from orchestrator.oci.digest import digest_bytes
 from orchestrator.plan.saved import parse_saved
 from tests.cli.conftest import Program
 from tests.unit.plan.samples import EMULATED, write_project
@@ -69,6 +71,8 @@ def test_parts_are_json(shop: Program) -> None:
     [
         (("plan", "--out", "x.json", "--offline"), 2, "`--out` and `--offline` exclude each other"),
         (("plan", "--out", "builds.toml"), 2, "`builds.toml` holds something else than a plan"),
+        (("plan", "--out", "/dev/null"), 2, "`/dev/null`: not a regular file"),
+        (("plan", "--out", "."), 2, "`.`: not a regular file"),
         (("plan", "--out", "no/folder/x.json"), 2, "no such file or directory"),
         (("apply", "none.json"), 2, "`none.json` cannot be read: no such file or directory"),
         (("apply", "builds.toml"), 2, "`builds.toml`: not a saved plan"),
@@ -158,6 +162,35 @@ def test_two_plans_are_held_against_each_other(saved: Program) -> None:
     assert {"subject": "app", "attribute": "tags", "before": ["app:1.0"], "after": ["app:2.0"]} in found
     ran = saved("diff", "plan.json", "plan.json", "--detailed-exitcode")
     assert (0, "the plans say the same\n") == (ran.code, ran.out)
+
+
+def test_control_characters_are_not_printed(saved: Program) -> None:
+    """A name of a file may hold any."""
+    (saved.folder / "base/\x1b[2Jx").write_text("")
+    dockerfile = saved.folder / "base/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().replace("COPY a /", "COPY . /"))
+    ran = saved("apply", "plan.json")
+    assert (3, True, False) == (ran.code, "changed: " in ran.err, "\x1b" in ran.err), ran.err
+
+
+def test_one_change_is_told_once(saved: Program) -> None:
+    """What follows for steps is not, where it follows from something else."""
+    path = saved.folder / "builds.toml"
+    path.write_text(path.read_text().replace('"1.0"', '"2.0"'))
+    lines = [line for line in saved("apply", "plan.json").err.splitlines() if line.startswith("changed: ")]
+    assert ["changed: `base`: tags", "changed: `app`: tags"] == [line.partition(" would")[0] for line in lines]
+
+
+def test_what_a_plan_says_of_itself_is_held_against_the_project(saved: Program) -> None:
+    """Somebody has read it, and decided on it."""
+    path = saved.folder / "plan.json"
+    fields = json.loads(path.read_bytes())
+    fields["plan"]["summary"]["builds"] = 1
+    del fields["digest"]
+    canonical = msgspec.json.encode(fields, order="sorted")
+    path.write_bytes(msgspec.json.encode({"digest": digest_bytes(canonical), **fields}))
+    ran = saved("apply", "plan.json")
+    assert (3, True) == (ran.code, "says of itself what this project does not give" in ran.err), ran.err
 
 
 def test_a_blocked_plan_is_not_saved(shop: Program) -> None:

@@ -225,3 +225,23 @@ def test_a_node_is_bound_to_a_builder(clone: Workspace) -> None:
     assert 3 == ran.exit_code, ran.output
     assert "`no-such-builder` does not answer" in ran.stderr
     assert 0 == apply(clone, f"--node={node.node}={node.node}").exit_code
+
+
+def test_a_forced_plan_is_done_once(
+    planned: Workspace, clone: Workspace, registries: Registries, tmp_path: Path
+) -> None:
+    """What stood when it was made is replaced; what it has put in its place is not built again by the next try."""
+    assert 0 == apply(planned).exit_code
+    before = registries.digest(f"{planned.registry}/base:1.2.3")
+    planned.commit("v1.2.4")
+    planned.succeed("plan", "--push", "--force", f"--out={clone.folder / PLAN}")
+    planned.git("push", "--quiet", "--tags", str(clone.root))
+    ran = apply(clone)
+    assert 0 == ran.exit_code, ran.output
+    forced = registries.digest(f"{planned.registry}/base:1.2.4")
+    assert before != forced
+    recorder = Recorder(tmp_path, clone.environ)
+    ran = apply(clone, PATH=recorder.path(clone.environ))
+    assert 0 == ran.exit_code, ran.output
+    assert [] == recorder.builds()
+    assert forced == registries.digest(f"{planned.registry}/base:1.2.4")

@@ -13,7 +13,17 @@ from orchestrator import api
 from orchestrator.api import backend, events, hookspecs, invocation, solve
 from orchestrator.api.backend import BackendSpec, Capabilities
 from orchestrator.api.events import Event, ReaderEvent
-from orchestrator.api.invocation import BuilderOf, DigestOf, FileOf, Late, Outcome, PathOf, Word, late_values, render_word
+from orchestrator.api.invocation import (
+    BuilderOf,
+    DigestOf,
+    FileOf,
+    Late,
+    Outcome,
+    PathOf,
+    Word,
+    late_values,
+    render_word,
+)
 from orchestrator.model import Model, Table
 
 LATE: st.SearchStrategy[Late] = st.one_of(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.plan.differences import Difference, compare_plans
+import msgspec
+
+from orchestrator.plan.differences import Difference, compare_plans, say_the_same
 from orchestrator.plan.document import PlanDocument, build_document, parse_document, render_document
 from orchestrator.plan.lower import Lowered
 from orchestrator.ui.differences import render_differences
@@ -27,6 +29,16 @@ def test_a_plan_says_the_same_as_itself() -> None:
 def test_a_comment_is_no_difference() -> None:
     """Where something is written does not count."""
     assert () == compare_plans(document(), document("# hello\n\n" + PROJECT))
+
+
+def test_every_word_counts_where_plans_are_to_be_the_same() -> None:
+    """Also what changes nothing of what is done, since somebody has read it; but no place and no finding."""
+    plan = document()
+    assert say_the_same(plan, document("# hello\n\n" + PROJECT))
+    first, *others = plan.builds
+    told = msgspec.structs.replace(first.reasons[0], message="nothing to see here")
+    edited = msgspec.structs.replace(plan, builds=(msgspec.structs.replace(first, reasons=(told,)), *others))
+    assert not say_the_same(plan, edited)
 
 
 def test_another_tag_is_told_with_both() -> None:

@@ -20,7 +20,8 @@ from orchestrator.plan.document import (
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.lower import Lowered, lower_plan, lower_request
 from orchestrator.plan.model import Destination, Plan
-from tests.unit.plan.samples import DIGEST, HEAD, NODE, QEMU, Asked, compile_text, solves_of
+from orchestrator.plugins import configure, find_backends
+from tests.unit.plan.samples import DIGEST, EMULATED, HEAD, NODE, QEMU, Asked, compile_text, solves_of
 
 TEXT = HEAD + '[images.base]\n[images.app]\ntest = { run = ["/app"] }\n[images.far]\nplatforms = ["linux/s390x"]\n'
 FILES = {"app": "FROM base\n"}
@@ -157,10 +158,10 @@ def test_solves_are_lowered_for_the_node_where_they_were_placed() -> None:
 
 def test_a_backend_may_refuse_to_lower() -> None:
     """Its words are kept for that solve."""
-    from tests.unit.plan.test_place import NATIVE  # noqa: PLC0415 (the nodes of that test)
-
-    plan = compile_text(HEAD + "[images.x]\n", asked=Asked(backend=NATIVE, nodes=NATIVE.backend.nodes({})))
-    found = lower_plan(plan, {"native": NATIVE}, {"native": NATIVE.backend.nodes({})})
+    bake = configure(find_backends().spec("bake"), None)
+    nodes = bake.backend.nodes({})
+    plan = compile_text(HEAD + EMULATED + "[images.x]\n", asked=Asked(backend=bake, nodes=nodes))
+    found = lower_plan(plan, {"bake": bake}, {"bake": nodes})
     assert ({}, {"backend-plans-only"}) == (found.invocations, {refusal.code for refusal in found.refusals.values()})
 
 

@@ -11,7 +11,7 @@ from orchestrator.oci.digest import digest_bytes
 from orchestrator.plan import stepnames
 from orchestrator.plan.memory import RememberedPart
 from orchestrator.plan.model import AssembleStep, Plan, RecordStep, SolveStep
-from orchestrator.plan.part import builds_to_do, choose_builds, missing_inputs, part_of, remaining, split
+from orchestrator.plan.part import builds_to_do, choose_builds, find_done, missing_inputs, part_of, remaining, split
 from tests.unit.plan.samples import EMULATED, HEAD, compile_text, solves_of, step_of
 
 PROJECT = (
@@ -145,6 +145,27 @@ def test_a_part_with_what_it_misses_knows_all_that_its_steps_need(wanted: set[st
     for step in part.steps:
         needed = step.parts if isinstance(step, AssembleStep) else step.needs
         assert set(needed) <= given_, step.id
+
+
+def test_what_stands_is_done_only_over_parents_that_are() -> None:
+    """A child that stands on a parent which is to be replaced is not what the plan makes."""
+    everything = stands(*BUILDS)
+    assert set(BUILDS) == set(find_done(PLAN, everything, anew={}, vouched={}))
+    assert {"tool@linux/amd64"} == set(
+        find_done(PLAN, stands("leaf@linux/arm64", "tool@linux/amd64"), anew={}, vouched={})
+    )
+
+
+def test_what_is_built_anew_is_done_when_another_record_stands() -> None:
+    """Or where a result of this plan says so, for a build may give the same record again."""
+    everything = stands(*BUILDS)
+    base = "base@linux/amd64"
+    same = {base: everything[base].record}
+    assert base not in find_done(PLAN, everything, anew=same, vouched={})
+    assert "leaf@linux/amd64" not in find_done(PLAN, everything, anew=same, vouched={})
+    assert base in find_done(PLAN, everything, anew={base: digest_bytes(b"another")}, vouched={})
+    assert base in find_done(PLAN, everything, anew={base: None}, vouched={})
+    assert base in find_done(PLAN, everything, anew=same, vouched={base: everything[base].manifest})
 
 
 def test_parts_are_platforms_on_nodes() -> None:

@@ -47,6 +47,7 @@ FACTS = RunFacts(
     memory=Memory(
         parts={"base@linux/amd64": RememberedPart(record=DIGEST, manifest=DIGEST, key="k")}, images={"base": DIGEST}
     ),
+    replaced={"api@linux/amd64": DIGEST},
     reasons={"api@linux/amd64": (Reason(code="files_changed", message="files changed: `a`", items=("a",)),)},
     state=StateRules(
         scope="pr-1", reads=("pr-1", "main"), forced={"api": Reason(code="forced", message="asked for")}, asked=True
@@ -143,6 +144,8 @@ def test_what_is_no_plan_is_told(content: bytes) -> None:
     "change",
     [
         {"host": "linux"},
+        {"state": StateRules(scope="../../x")},
+        {"replaced": {"a@linux/amd64": Digest("latest")}},
         {"listings": ("sha256:1",)},
         {"nodes": {"qemu": ()}},
         {"memory": Memory(images={"a": Digest("latest")})},
