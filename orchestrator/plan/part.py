@@ -132,7 +132,6 @@ def find_done(
         anew: what is built though it stood, and the record that stood then: it is done as soon as another one stands.
         vouched: the images that results of parts of this plan say that they have built.
     """
-    done: dict[str, RememberedPart] = {}
     good: set[str] = set()
     for build in plan.builds:  # parents first: what stands on something that is to be replaced is not done
         part = stands.get(build.id)
@@ -141,9 +140,8 @@ def find_done(
         elif part and build.action is Action.BUILD and good.issuperset(build.needs):
             stood_before = build.id in anew and part.record == anew[build.id]
             if not stood_before or vouched.get(build.id) == part.manifest:
-                done[build.id] = part
                 good.add(build.id)
-    return done
+    return {build: part for build, part in stands.items() if build in good}
 
 
 def missing_inputs(plan: Plan, builds: Collection[str], done: Collection[str]) -> tuple[str, ...]:
