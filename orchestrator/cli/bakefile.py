@@ -14,7 +14,8 @@ from orchestrator.diagnostics import has_errors
 from orchestrator.errors import UsageError, disk_error
 from orchestrator.model import Model
 from orchestrator.plan.targets import plan_targets
-from orchestrator.state.beneath import Durability, Missing, open_folder, open_named, write_whole
+from orchestrator.state.beneath import Durability
+from orchestrator.state.own_file import replace_own
 
 _HEAD: Final = 4096
 
@@ -55,14 +56,11 @@ def write_bakefile(path: Path, text: str) -> None:
         UsageError: it cannot be written, or holds what was not written by this.
     """
     try:
-        if path.exists():  # a device is an error here, and would be replaced
-            with open_named(path) as file:
-                head = file.read(_HEAD)
-                if head and MARK.encode() not in head:
-                    message = f"`{path}` was not written by `orchestrate export bake`"
-                    raise UsageError(message, hints=("choose another file with `--out FILE`, or remove it",))
-        with open_folder(path.parent, (), Missing.FAIL) as folder:
-            write_whole(path.name, folder, lambda file: file.write(text.encode()), Durability.LAZY)
+        is_written = replace_own(
+            path, text.encode(), is_own=lambda head: MARK.encode() in head, durability=Durability.LAZY
+        )
     except OSError as error:
-        named = OSError(error.errno, error.strerror or str(error), str(path))
-        raise disk_error(named) from error
+        raise disk_error(error) from error
+    if not is_written:
+        message = f"`{path}` was not written by `orchestrate export bake`"
+        raise UsageError(message, hints=("choose another file with `--out FILE`, or remove it",))

@@ -29,6 +29,7 @@ from orchestrator.plan.part import (
     part_of,
     remaining,
 )
+from orchestrator.plan.reasons import list_names
 from orchestrator.probe.facts import read_builder, read_nodes
 from orchestrator.state.result_file import read_results
 from orchestrator.ui.text import count, print_note
@@ -232,5 +233,4 @@ def _seconds(wait: str | None) -> float:
 
 
 def _list(names: tuple[str, ...]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
+    return list_names(names, most=_NAMED)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -24,10 +22,10 @@ from orchestrator.oci.digest import Digest, digest_bytes, parse_digest
 from orchestrator.plan.document import PlanDocument, build_document, parse_document
 from orchestrator.plan.frozen import Origin, Overrides, find_credentials, freeze
 from orchestrator.plan.saved import SAVED_FORMAT, SavedPlan, is_saved, parse_saved, render_saved
-from orchestrator.state.beneath import Durability, Missing, open_folder, open_named, write_whole
+from orchestrator.state.beneath import Durability, open_named
+from orchestrator.state.own_file import replace_own
 
 MOST_BYTES: Final = 512 * 1024 * 1024
-_HEAD: Final = 4096
 _UNKNOWN: Final = frozenset({"state-unknown", "tag-unknown"})
 _DISTRIBUTION: Final = "orchestrate-builds"
 
@@ -66,9 +64,12 @@ def save_plan(
     """
     digest, content = freeze_plan(prepared, findings, options, environment)
     try:
-        _write(path, content)
+        is_written = replace_own(path, content, is_own=is_saved, durability=Durability.SYNCED)
     except OSError as error:
         raise disk_error(error) from error
+    if not is_written:
+        message = f"`{path}` holds something else than a plan"
+        raise UsageError(message, hints=("choose another file for `--out`, or remove it",))
     return digest
 
 
@@ -141,23 +142,6 @@ def _read(path: Path) -> bytes:
         message = f"`{path}` has more than {MOST_BYTES} bytes"
         raise UsageError(message, hints=("make one: `orchestrate plan --out FILE`",))
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write the file, unless something else than a plan stands there, such as a device, which would be replaced."""
-    if path.exists():
-        try:
-            with open_named(path) as file:
-                head = file.read(_HEAD)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        if head and not is_saved(head):
-            message = f"`{path}` holds something else than a plan"
-            raise UsageError(message, hints=("choose another file for `--out`, or remove it",))
-    if not path.name:
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    with open_folder(path.parent, (), Missing.FAIL) as folder:
-        write_whole(path.name, folder, lambda file: file.write(content), Durability.SYNCED)
 
 
 def check_expected(digest: Digest, expect: str | None) -> None:

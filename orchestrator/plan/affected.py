@@ -19,10 +19,10 @@ from orchestrator.plan.changes import Seen, shown_path
 from orchestrator.plan.graph import Edge, Order
 from orchestrator.plan.image import Image, Variant
 from orchestrator.plan.model import Reason
+from orchestrator.plan.reasons import list_names
+from orchestrator.plan.standing import edges_by_child
 
 SHORT: Final = 12
-_SHOWN: Final = 3
-"""How many names a message holds before it counts the rest; `items` holds them all."""
 
 Reasons = Mapping[str, tuple[Reason, ...]]
 """Why images are affected, by their names."""
@@ -62,7 +62,7 @@ class Side(Model):
 def compare_declared(old: Side, new: Side) -> dict[str, tuple[Reason, ...]]:
     """The images that are declared otherwise; those that are gone are none."""
     before = {image.name: image for image in old.images}
-    old_edges, new_edges = _by_child(old.edges), _by_child(new.edges)
+    old_edges, new_edges = edges_by_child(old.edges), edges_by_child(new.edges)
     found: dict[str, tuple[Reason, ...]] = {}
     for image in new.images:
         earlier = before.get(image.name)
@@ -95,10 +95,10 @@ def explain_files(seen: Seen) -> Iterator[Reason]:
     """Why what a build sees of changes affects it."""
     if seen.changed:
         items = tuple(map(shown_path, seen.changed))
-        yield Reason(code="files_changed", message=f"files changed: {_list(items)}", items=items)
+        yield Reason(code="files_changed", message=f"files changed: {list_names(items)}", items=items)
     if seen.unknown:
         items = tuple(map(shown_path, seen.unknown))
-        yield Reason(code="incomparable", message=f"git knows nothing of {_list(items)}", items=items)
+        yield Reason(code="incomparable", message=f"git knows nothing of {list_names(items)}", items=items)
 
 
 def join(*several: Reasons) -> dict[str, tuple[Reason, ...]]:
@@ -125,19 +125,11 @@ def spread(direct: Reasons, edges: Iterable[Edge], order: Order) -> tuple[Affect
         upstream = tuple(parent for parent in parents.get(name, ()) if parent in found)
         if upstream:
             verb = "is" if len(upstream) == 1 else "are"
-            message = f"{_list(upstream)} {verb} affected"
+            message = f"{list_names(upstream)} {verb} affected"
             reasons = (*reasons, Reason(code="upstream_changed", message=message, items=upstream))
         if reasons:
             found[name] = AffectedImage(name=name, reasons=reasons)
     return tuple(found.values())
-
-
-def _by_child(edges: Iterable[Edge]) -> dict[str, tuple[Edge, ...]]:
-    found: dict[str, list[Edge]] = {}
-    for edge in edges:
-        if edge.kind.carries_data:
-            found.setdefault(edge.child, []).append(edge)
-    return {child: tuple(several) for child, several in found.items()}
 
 
 def _compare_images(
@@ -147,15 +139,15 @@ def _compare_images(
     pairs = [(before[variant.platform], variant) for variant in new.variants if variant.platform in before]
     arguments = _united(_differing(_values(one.options.args), _values(other.options.args)) for one, other in pairs)
     if arguments:
-        yield Reason(code="args_changed", message=f"args changed: {_list(arguments)}", items=arguments)
+        yield Reason(code="args_changed", message=f"args changed: {list_names(arguments)}", items=arguments)
     if any(one.options.dockerfile_inline != other.options.dockerfile_inline for one, other in pairs):
         yield Reason(code="dockerfile_changed", message="its Dockerfile changed")
     added = tuple(str(platform) for platform in new.platforms if platform not in before)
     if added:
-        yield Reason(code="platform_added", message=f"{_list(added)} is new", items=added)
+        yield Reason(code="platform_added", message=f"{list_names(added)} is new", items=added)
     config = (*_united(map(_compare_variants, pairs)), *_compare_rest(old, new), *_parents(old_edges, new_edges, pairs))
     if config:
-        yield Reason(code="config_changed", message=f"changed: {_list(config)}", items=config)
+        yield Reason(code="config_changed", message=f"changed: {list_names(config)}", items=config)
 
 
 def _compare_variants(pair: tuple[Variant, Variant]) -> Iterator[str]:
@@ -246,8 +238,3 @@ def _moved(change: LockChange) -> Reason:
         return Reason(code="base_moved", message=f"`{name}` is not locked any more", items=(change.old.digest,))
     message = f"`{name}` moved from {short(change.old.digest)} to {short(change.new.digest)}"
     return Reason(code="base_moved", message=message, items=(change.old.digest, change.new.digest))
-
-
-def _list(names: tuple[str, ...]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

@@ -24,7 +24,7 @@ def explain(past: Past, new: InputManifest) -> tuple[Reason, ...]:
     if past.manifest is None:
         return (Reason(code="config_changed", message="what it was made from last is not kept any more"),)
     if past.rebuilt:
-        shown = _list(tuple(dict.fromkeys(build.partition("@")[0] for build in past.rebuilt)))
+        shown = list_names(tuple(dict.fromkeys(build.partition("@")[0] for build in past.rebuilt)))
         return (Reason(code="upstream_rebuilt", message=f"{shown} was built again since", items=past.rebuilt),)
     return compare(past.manifest, new, {name: changes.paths for name, changes in past.changes.items()})
 
@@ -49,7 +49,7 @@ def _reasons(old: InputManifest, new: InputManifest, paths: Mapping[str, tuple[s
         yield Reason(code="dockerfile_changed", message="its Dockerfile changed")
     arguments = _changed(old.args, new.args)
     if arguments:
-        yield Reason(code="args_changed", message=f"args changed: {_list(arguments)}", items=arguments)
+        yield Reason(code="args_changed", message=f"args changed: {list_names(arguments)}", items=arguments)
     before, now = dict(old.images), dict(new.images)
     for name in _changed(old.images, new.images):
         if name in before and name in now:
@@ -57,10 +57,10 @@ def _reasons(old: InputManifest, new: InputManifest, paths: Mapping[str, tuple[s
             yield Reason(code="base_moved", message=message, items=(before[name], now[name]))
     parents = _changed(old.parents, new.parents)
     if parents:
-        yield Reason(code="upstream_changed", message=f"{_list(parents)} changed", items=parents)
+        yield Reason(code="upstream_changed", message=f"{list_names(parents)} changed", items=parents)
     config = tuple(_config(old, new))
     if config:
-        yield Reason(code="config_changed", message=f"changed: {_list(config)}", items=config)
+        yield Reason(code="config_changed", message=f"changed: {list_names(config)}", items=config)
 
 
 def _config(old: InputManifest, new: InputManifest) -> Iterator[str]:
@@ -84,8 +84,8 @@ def _config(old: InputManifest, new: InputManifest) -> Iterator[str]:
 def _files(contexts: tuple[str, ...], paths: Mapping[str, tuple[str, ...]]) -> Reason:
     known = tuple(path for context in contexts for path in _within(context, paths.get(context, ())))
     if known:
-        return Reason(code="files_changed", message=f"files changed: {_list(known)}", items=known)
-    where = _list(tuple(context or "the context" for context in contexts))
+        return Reason(code="files_changed", message=f"files changed: {list_names(known)}", items=known)
+    where = list_names(tuple(context or "the context" for context in contexts))
     return Reason(code="files_changed", message=f"files of {where} changed; which ones is not known here")
 
 
@@ -103,9 +103,10 @@ def _changed(old: Entries, new: Entries) -> tuple[str, ...]:
     )
 
 
-def _list(names: tuple[str, ...]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+def list_names(names: tuple[str, ...], *, most: int = _SHOWN) -> str:
+    """Names for a message, the rest of them counted."""
+    shown = ", ".join(f"`{name}`" for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _short(digest: str) -> str:

@@ -12,9 +12,8 @@ from orchestrator.plan.facts import TagState
 from orchestrator.plan.frozen import Overrides
 from orchestrator.plan.inputs import InputManifest
 from orchestrator.plan.memory import Memory
-from orchestrator.plan.reasons import compare
+from orchestrator.plan.reasons import compare, list_names
 
-_NAMED = 3
 _ROOM = 200
 
 
@@ -77,7 +76,7 @@ def stale_inputs(
         for message in own or (() if reasons else ("what it is made from cannot be told any more",)):
             builds.setdefault(message, []).append(build)
     for message, several in builds.items():
-        yield Stale(message=f"{_list(several)}: {message}")
+        yield Stale(message=f"{list_names(tuple(several))}: {message}")
 
 
 def _paths(
@@ -144,11 +143,6 @@ def _said(value: str | None) -> str:
 
 def _digest(digest: Digest | None) -> str:
     return short(digest) if digest else "nothing"
-
-
-def _list(names: list[str]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
 
 
 def _lines(lines: tuple[str, ...]) -> str:
