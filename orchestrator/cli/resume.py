@@ -22,6 +22,7 @@ from orchestrator.cli.scope import destination_of
 from orchestrator.config.select import select
 from orchestrator.errors import RegistryError, UsageError, disk_error
 from orchestrator.plan.compile import Scope
+from orchestrator.plan.model import Action
 from orchestrator.plan.saved import SavedPlan, parse_saved
 from orchestrator.state.begun import FILE, forget_begun, keep_begun, read_begun
 from orchestrator.state.workspace import NAME
@@ -81,7 +82,7 @@ class PlanKeeper:
         self._root = prepared.loaded.root
         self._goes_on = goes_on
         self._content: bytes | None = None
-        if prepared.plan.steps and not goes_on:
+        if not goes_on and any(image.action is not Action.REUSE for image in prepared.plan.images):
             # what would hold a credential, or does not know what it is to hold, is not kept
             with suppress(RegistryError, UsageError):
                 _, self._content = freeze_plan(prepared, findings, project, environment)
