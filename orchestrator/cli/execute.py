@@ -31,6 +31,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model import Model
 from orchestrator.process.environment import child_environment
+from orchestrator.state.journal import Journal
 from orchestrator.state.result_file import ResultFile, is_own, open_result
 from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run
 from orchestrator.state.workspace import open_run
@@ -86,7 +87,8 @@ def execute(
             prepare_homes(root, os.environ)
         if keeper:
             keeper.begin()
-        ran = _run(prepared, folder, options, earlier)
+        with Journal(root) as journal:
+            ran = _run(prepared, folder, options, earlier, journal)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:
             result = continue_result(earlier, result)
@@ -106,7 +108,7 @@ def execute(
         _fail(result, promote)
 
 
-def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResult | None) -> _Ran:
+def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResult | None, journal: Journal) -> _Ran:
     """Run the engine in a folder of its own, and tell people what it does."""
     events: list[Event] = []
     progress = PlainProgress(print_note, verbose=options.verbose)
@@ -114,6 +116,7 @@ def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResu
     def emit(event: Event) -> None:
         if keeps(event):
             events.append(event)
+        journal(event)
         progress(event)
 
     interrupted = False

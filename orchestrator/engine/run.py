@@ -45,6 +45,7 @@ from orchestrator.plan.model import (
     TestStep,
     VerifyStep,
 )
+from orchestrator.plan.outline import outline_images, outline_steps
 from orchestrator.plan.place import ConfiguredBackend
 
 _THREADS: Final = 32
@@ -124,7 +125,16 @@ class Engine:
         plan = self._work.plan
         slots = {(name, node.name): node.slots for name, nodes in self._work.nodes.items() for node in nodes}
         schedule = Schedule(plan.steps, jobs=self._work.jobs, slots=slots)
-        self._emit(RunStarted(run=plan.run, steps=len(plan.steps), time=time.time()))
+        self._emit(
+            RunStarted(
+                run=plan.run,
+                time=time.time(),
+                project=plan.project,
+                destination=plan.destination.value,
+                steps=outline_steps(plan.steps, {}),
+                images=outline_images(plan),
+            )
+        )
         self._exit_code = _INTERRUPTED
         # `asyncio.run` shuts it down
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "orchestrate"))
@@ -168,7 +178,8 @@ class Engine:
     async def _step(self, step: Step, folder: Path) -> OrchestratorError | None:
         """Run one step; an error that a user can understand ends the step, not the run."""
         started = time.time()
-        self._emit(StepStarted(step=step.id, time=started))
+        node = step.node if isinstance(step, SolveStep | TestStep) else ""
+        self._emit(StepStarted(step=step.id, time=started, node=node))
         try:
             if await self._stands(step):
                 self._finish(step, started, StepState.FOUND)
@@ -292,7 +303,14 @@ class Engine:
         now = time.time()
         self._emit(
             StepFinished(
-                step=step.id, state=state, time=now, seconds=now - started, digest=digest, message=message, hints=hints
+                step=step.id,
+                state=state,
+                time=now,
+                seconds=now - started,
+                node=step.node if isinstance(step, SolveStep | TestStep) else "",
+                digest=digest,
+                message=message,
+                hints=hints,
             )
         )
 

@@ -77,8 +77,9 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
         if result.kind is FailureKind.USER or attempt >= step.solve.retries:
             raise PushFailedError(result) if result.by_registry else SolveFailedError(result)
         attempt += 1
-        emit(Retried(step=step.id, attempt=attempt, message=result.message))
-        await asyncio.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1)))
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1))
+        emit(Retried(step=step.id, attempt=attempt, message=result.message, time=time.time(), wait=wait))
+        await asyncio.sleep(wait)
 
 
 async def _check_node(work: SolveWork, watch: Watch) -> None:
