@@ -20,7 +20,7 @@ def outline_steps(steps: Iterable[Step], seconds: Mapping[StepId, float]) -> tup
             platforms=_platforms(step),
             nodes=(step.node,) if isinstance(step, SolveStep | TestStep) else (),
             seconds=seconds.get(step.id),
-            dockerfile=_dockerfile(step),
+            dockerfile=outline_dockerfile(step),
         )
         for step in steps
     )
@@ -55,7 +55,8 @@ def _build(build: PlatformBuild) -> BuildOutline:
     )
 
 
-def _dockerfile(step: Step) -> str:
+def outline_dockerfile(step: Step) -> str:
+    """What a solve builds; empty for other steps, and where it stands in `builds.toml`."""
     if not isinstance(step, SolveStep) or step.solve.options.dockerfile_inline is not None:
         return ""
     return step.solve.options.dockerfile

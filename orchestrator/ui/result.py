@@ -84,5 +84,15 @@ def render_places(plan: Plan, events: Iterable[Event], show: Callable[[str], str
 
 def _failure(failure: StepFailure) -> Iterator[str]:
     yield f"failed: {failure.step}: {printable(failure.message)}"
-    yield from (f"  | {printable(line)}" for line in failure.lines)
+    if failure.place:
+        yield f"at {printable(failure.place)}"
+    yield from (f"  {printable(line)}" for line in failure.excerpt)
+    if failure.lines:
+        if failure.excerpt:
+            yield "it printed last:"
+        yield from (f"  | {printable(line)}" for line in failure.lines)
+    if failure.log:
+        yield f"log: {printable(failure.log)}"
     yield from (f"hint: {hint}" for hint in failure.hints)
+    if failure.command:
+        yield f"alone: {printable(failure.command)}"
