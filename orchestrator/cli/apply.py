@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import jobs_option, make_project_options, project_options, result_option
+from orchestrator.cli.options import (
+    jobs_option,
+    make_project_options,
+    progress_option,
+    project_options,
+    result_option,
+)
 
 
 @click.command(name="apply")
@@ -35,6 +41,7 @@ from orchestrator.cli.options import jobs_option, make_project_options, project_
 @project_options
 @jobs_option
 @click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
+@progress_option
 @click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
 @result_option("Where to write the result; .orchestrate/result.json unless said.")
 def command(  # noqa: PLR0913 (one argument an option)
@@ -53,6 +60,7 @@ def command(  # noqa: PLR0913 (one argument an option)
     verbose: bool,
     style: str,
     result_file: Path | None,
+    progress: str,
     **values: object,
 ) -> None:
     """Do what a plan says that `plan --out` saved: here, on another machine, or in parts.
@@ -91,4 +99,9 @@ def command(  # noqa: PLR0913 (one argument an option)
     check_runnable(prepared, findings, os.environ)
     if findings.all:
         print_note(findings.render())
-    execute(prepared, RunOptions(jobs=jobs, verbose=verbose, style=style, result_file=result_file))
+    execute(
+        prepared,
+        RunOptions(
+            jobs=jobs, verbose=verbose, style=style, result_file=result_file, progress=progress, project=options
+        ),
+    )

@@ -12,6 +12,7 @@ from orchestrator.cli.options import (
     make_plan_options,
     make_project_options,
     plan_options,
+    progress_option,
     project_options,
     result_option,
 )
@@ -27,9 +28,12 @@ from orchestrator.cli.options import (
     help="Go on with the run that was cut off here: same version, time and tags. Builds as ever where there is none.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
+@progress_option
 @click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
 @result_option("Where to write the result; .orchestrate/result.json unless said.")
-def command(*, jobs: int, resume: bool, verbose: bool, style: str, result_file: Path | None, **values: object) -> None:
+def command(
+    *, jobs: int, resume: bool, verbose: bool, style: str, result_file: Path | None, progress: str, **values: object
+) -> None:
     """Build, verify and publish: all images or none.
 
     Alone it builds into OCI layouts under .orchestrate/oci, and nothing leaves this machine.
@@ -65,6 +69,8 @@ def command(*, jobs: int, resume: bool, verbose: bool, style: str, result_file: 
         print_note(findings.render())
     execute(
         prepared,
-        RunOptions(jobs=jobs, verbose=verbose, style=style, result_file=result_file),
+        RunOptions(
+            jobs=jobs, verbose=verbose, style=style, result_file=result_file, progress=progress, project=project
+        ),
         keeper=PlanKeeper(prepared, findings, project, os.environ, goes_on=begun is not None),
     )

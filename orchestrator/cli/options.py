@@ -10,6 +10,7 @@ import click
 
 from orchestrator.errors import UsageError
 from orchestrator.model import Model
+from orchestrator.ui.notes import set_note_style
 
 _F = TypeVar("_F", bound=Callable[..., object])  # type: ignore[explicit-any]  # commands take what click gives them
 
@@ -69,6 +70,26 @@ def jobs_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
         show_default=True,
         help="How many solves run at a time; each node's slots are a limit too.",
     )(function)
+
+
+def progress_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
+    """Add the option `--progress`; a program that reads stderr gets nothing but JSON there, mistakes included."""
+    return click.option(
+        "--progress",
+        type=click.Choice(("auto", "tty", "plain", "json", "github")),
+        envvar="ORCHESTRATE_PROGRESS",
+        default="auto",
+        show_default=True,
+        is_eager=True,
+        callback=_set_note_style,
+        help="How to show what runs, on stderr: lines that change on a terminal, lines that stay, one JSON object a "
+        "line, groups and annotations of GitHub Actions. auto takes what fits.",
+    )(function)
+
+
+def _set_note_style(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    set_note_style("json" if value == "json" else "text")
+    return value
 
 
 def result_option(purpose: str) -> Callable[[_F], _F]:  # type: ignore[explicit-any]  # as above

@@ -58,7 +58,8 @@ def test_a_step_has_a_log_with_a_heading_for_each_vertex(tmp_path: Path) -> None
     """Again where they take turns; control sequences are gone."""
     found = run(
         tmp_path, begins("solve:a", "[1/2] RUN x"), begins("solve:a", "[2/2] RUN y", "w"),
-        says("solve:a", "\x1b[1mone"), says("solve:a", "two\x07"), says("solve:a", "three", "w"), says("solve:a", "four"), ends("solve:a"),
+        says("solve:a", "\x1b[1mone"),
+        says("solve:a", "two\x07"), says("solve:a", "three", "w"), says("solve:a", "four"), ends("solve:a"),
     )  # fmt: skip
     expected = "==== [1/2] RUN x\none\ntwo\n==== [2/2] RUN y\nthree\n==== [1/2] RUN x\nfour\n"
     assert {"solve:a": expected} == found
