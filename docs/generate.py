@@ -37,15 +37,15 @@ on colour. All commands end with the same [exit codes](exit-codes.md)."""
 _EVENTS: Final = f"""\
 # Events
 
-Made from the code. With `--progress=json` every line of stderr is one JSON object in UTF-8, with its kind in `type`; this
-is format {FORMAT}. The first number goes up when a reader of the last format would misunderstand a line. The second goes
-up when something is added: leave out kinds and keys that you do not know.
+Made from the code. With `--progress=json` every line of stderr is one JSON object in UTF-8, with its kind in `type`.
+This is format {FORMAT}. The first number goes up when a reader of the last format would misunderstand a line, the
+second when something is added: leave out kinds and keys that you do not know.
 
-The first line of a run is `events`, the last one `error` where the command fails. Without a run there are only `note` and
-`error`; what is wrong with the command line itself may be text. The result goes to stdout as ever.
+The first line of a run is `events`, the last one `error` where the command fails. Without a run there are only `note`
+and `error`; what is wrong with the command line itself may be text. The result goes to stdout as ever.
 
-All keys stand in every line. Times are seconds since the epoch. Text of others, such as what builds print, is as it came,
-control sequences included; what is not Unicode is escaped as `\\xff`."""  # noqa: E501 (a page, of which lines are as long)
+All keys stand in every line. Times are seconds since the epoch. Text of others, such as what builds print, is as it
+came, control sequences included; what is not Unicode is escaped as `\\xff`."""
 
 
 def generated_pages() -> Mapping[Path, str]:

@@ -18,6 +18,7 @@ WITH_LAB: Final = frozenset(
         "docs/tutorial/index.md",
         "docs/how-to/backend-plugin.md",
         "docs/how-to/lock-base-images.md",
+        "docs/how-to/progress.md",
         "docs/how-to/prune.md",
         "docs/how-to/reuse.md",
         "docs/how-to/saved-plans.md",
