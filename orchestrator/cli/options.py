@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -81,14 +82,18 @@ def progress_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as abo
         default="auto",
         show_default=True,
         is_eager=True,
-        callback=_set_note_style,
+        callback=_prepare_stderr,
         help="How to show what runs, on stderr: lines that change on a terminal, lines that stay, one JSON object a "
         "line, groups and annotations of GitHub Actions. auto takes what fits.",
     )(function)
 
 
-def _set_note_style(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _prepare_stderr(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """From here on all that goes to stderr is what was asked for, before anything is planned."""
     set_note_style("json" if value == "json" else "text")
+    if value == "tty" and not (sys.stderr and sys.stderr.isatty()):
+        message = "`--progress=tty`: stderr is no terminal"
+        raise UsageError(message, hints=("leave it out, or take `--progress=plain`",))
     return value
 
 

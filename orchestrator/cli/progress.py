@@ -12,7 +12,6 @@ from typing import Final, Literal, Protocol
 
 from orchestrator.api.events import Event
 from orchestrator.api.invocation import StepId
-from orchestrator.errors import UsageError
 from orchestrator.state.logs import StepLogs
 from orchestrator.state.summary import RunResult
 from orchestrator.ui.jsonl import JsonProgress
@@ -61,19 +60,10 @@ class Following:
 
 
 def choose_mode(asked: str, environment: Mapping[str, str], *, is_terminal: bool) -> Mode:
-    """What is asked for, or what fits.
-
-    Raises:
-        UsageError: lines cannot change where stderr goes.
-    """
+    """What is asked for, or what fits."""
     match asked:
-        case "plain" | "json" | "github":
+        case "tty" | "plain" | "json" | "github":
             return asked
-        case "tty" if is_terminal:
-            return "tty"
-        case "tty":
-            message = "`--progress=tty`: stderr is no terminal"
-            raise UsageError(message, hints=("leave it out, or take `--progress=plain`",))
         case _ if is_workflow(environment):
             return "github"
         case _ if is_terminal and environment.get("TERM", "dumb") != "dumb" and not environment.get("CI"):
@@ -84,11 +74,7 @@ def choose_mode(asked: str, environment: Mapping[str, str], *, is_terminal: bool
 
 @contextmanager
 def follow_run(root: Path, asked: str, environment: Mapping[str, str], *, verbose: bool) -> Iterator[Following]:
-    """Show the run of a project from its first event on; when it is left, however it is, the terminal is as before.
-
-    Raises:
-        UsageError: it cannot be shown so.
-    """
+    """Show the run of a project from its first event on; when it is left, however it is, the terminal is as before."""
     mode = choose_mode(asked, environment, is_terminal=sys.stderr is not None and sys.stderr.isatty())
     progress, period = _make(mode, root, environment, verbose=verbose)
     with ExitStack() as stack:
