@@ -141,4 +141,4 @@ def test_a_build_of_one_platform_is_run_for_it() -> None:
     text = HEAD + EMULATED + '[images.api]\non."linux/arm64".args = { A = "1" }\n'
     plan = compile_text(text)
     step = next(step.id for step in plan.steps if step.id.startswith("solve:") and step.id.endswith("arm64"))
-    assert {step: "orchestrate build api --platform=linux/arm64 -v"} == alone_commands(plan, ProjectOptions(), [step])
+    assert {step: "orchestrate build api --platform=linux/arm64 --stage -v"} == alone_commands(plan, ProjectOptions(), [step])
