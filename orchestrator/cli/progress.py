@@ -111,13 +111,13 @@ def _make(mode: Mode, root: Path, environment: Mapping[str, str], *, verbose: bo
         case "github":
             from orchestrator.ui.github import GithubProgress
 
-            folder = _folder_in(environment.get(_WORKSPACE, ""), root)
+            folder = folder_in(environment.get(_WORKSPACE, ""), root)
             return GithubProgress(print_line, verbose=verbose, clock=time.time, folder=folder), _SECOND
         case "plain":
             return PlainProgress(print_note, verbose=verbose, clock=time.time), _SECOND
 
 
-def _folder_in(workspace: str, root: Path) -> str:
+def folder_in(workspace: str, root: Path) -> str:
     """The project's folder with a slash at its end, from the checkout, from which annotations name files."""
     if not workspace:
         return ""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from orchestrator.api.events import RunFinished, RunStarted, StepFinished
+from orchestrator.api.events import LogLine, RunFinished, RunStarted, StepFinished
 from orchestrator.cli.again import alone_commands
 from orchestrator.cli.options import ProjectOptions
-from orchestrator.cli.progress import choose_mode
+from orchestrator.cli.progress import choose_mode, folder_in, follow_run
 from orchestrator.plan.model import Destination
 from orchestrator.ui.jsonl import Head, Note, Problem, StreamLine
 from tests.cli.conftest import Program
@@ -141,4 +142,48 @@ def test_a_build_of_one_platform_is_run_for_it() -> None:
     text = HEAD + EMULATED + '[images.api]\non."linux/arm64".args = { A = "1" }\n'
     plan = compile_text(text)
     step = next(step.id for step in plan.steps if step.id.startswith("solve:") and step.id.endswith("arm64"))
-    assert {step: "orchestrate build api --platform=linux/arm64 --stage -v"} == alone_commands(plan, ProjectOptions(), [step])
+    assert {step: "orchestrate build api --platform=linux/arm64 --stage -v"} == alone_commands(
+        plan, ProjectOptions(), [step]
+    )
+
+
+def test_logs_that_cannot_be_kept_are_told_at_the_end(project: Program) -> None:
+    """The run goes on without them."""
+    (project.folder / ".orchestrate").mkdir()
+    (project.folder / ".orchestrate/logs").write_text("a file")
+    ran = project("build")
+    assert (4, True) == (ran.code, "what steps print is not kept: not a directory" in ran.err)
+
+
+def test_a_run_that_raises_leaves_nothing_open(tmp_path: Path) -> None:
+    """Neither a thread nor a file."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    begin = RunStarted(run="r", time=0.0, project="p", destination="oci", steps=(), images=())
+
+    def interrupted() -> None:
+        with follow_run(tmp_path, "plain", {}, verbose=False) as following:
+            following(begin)
+            following(LogLine(step="solve:a", vertex="v", stream="stdout", text="x"))
+            assert {"solve:a": ".orchestrate/logs/solve-a.log"} == following.logs
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert before == len(list(Path("/proc/self/fd").iterdir()))
+    assert "progress" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.parametrize(
+    ("workspace", "file"),
+    [
+        ("", "base/Dockerfile"),
+        (".", "base/Dockerfile"),
+        ("..", "project/base/Dockerfile"),
+        ("elsewhere", "base/Dockerfile"),
+    ],
+)
+def test_annotations_name_files_from_the_checkout(tmp_path: Path, workspace: str, file: str) -> None:
+    """A project may be in a folder of it."""
+    root = tmp_path / "project"
+    root.mkdir()
+    assert file.removesuffix("base/Dockerfile") == folder_in(str(root / workspace) if workspace else "", root)
