@@ -139,6 +139,14 @@ class TagPut(Model, tag="tag-put"):
     time: float
 
 
+class TagRestored(Model, tag="tag-restored"):
+    """A public tag points again at what it did before the run; without a digest it is gone again."""
+
+    reference: str
+    digest: str | None
+    time: float
+
+
 class RunFinished(Model, tag="run-finished"):
     """A run ended."""
 
@@ -160,6 +168,7 @@ Event: TypeAlias = (
     | FailedAt
     | TagsKept
     | TagPut
+    | TagRestored
     | RunFinished
 )
 ReaderEvent: TypeAlias = VertexProgress | LogLine | BuildWarning | FailedAt

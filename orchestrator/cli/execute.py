@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.api.events import Event
+from orchestrator.api.outline import TagOutline
 from orchestrator.cli.again import alone_commands
 from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.progress import follow_run, write_job_summary
 from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.resume import PlanKeeper
+from orchestrator.cli.rollback import moves_of_run
 from orchestrator.cli.run_options import RunOptions
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
@@ -83,11 +85,12 @@ def execute(
             prepare_homes(root, os.environ)
         if keeper:
             keeper.begin()
+        kept = moves_of_run(root, prepared.plan.run)
         with (
             Journal(root) as journal,
             follow_run(root, options.progress, os.environ, verbose=options.verbose) as following,
         ):
-            ran = _run(prepared, folder, options, earlier, (journal, following))
+            ran = _run(prepared, folder, options, earlier, (journal, following), kept)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:
             result = continue_result(earlier, result)
@@ -117,6 +120,7 @@ def _run(
     options: RunOptions,
     earlier: RunResult | None,
     readers: tuple[Callable[[Event], None], ...],
+    kept: tuple[TagOutline, ...],
 ) -> _Ran:
     """Run the engine in a folder of its own, and tell people what it does."""
     events: list[Event] = []
@@ -143,6 +147,7 @@ def _run(
                 seconds=expected_seconds(prepared.plan, prepared.facts.past),
                 fail_fast=options.fail_fast,
                 publish=Publish(options.publish),
+                kept=kept,
                 check=make_input_check(prepared),
             ),
             root=root,
@@ -214,7 +219,9 @@ def _what_now(kind: type[OrchestratorError], result: RunResult, promote: str) ->
     """What to do after a run that did not end well; where only tags are missing, nothing has to be built again."""
     if result.destination == "push" and all(image.digest for image in result.images):
         look = ("check the registry with `orchestrate doctor`",) if kind is RegistryError else ()
-        return (*look, f"`{promote}` puts the tags that are missing, on what was verified")
+        undo = any(tag.put and tag.previous != image.digest for image in result.images for tag in image.tags)
+        undoing = ("`orchestrate build --rollback` undoes those that were put",) if undo else ()
+        return (*look, f"`{promote}` puts the tags that are missing, on what was verified", *undoing)
     return (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()
 
 

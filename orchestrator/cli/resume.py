@@ -67,25 +67,24 @@ def resume(
     return choose_part(revived, PartRequest(), environment)
 
 
+def plan_to_keep(
+    prepared: Prepared, findings: Findings, project: ProjectOptions, environment: Mapping[str, str]
+) -> bytes | None:
+    """The plan of a run as it is kept; None where it does nothing, would hold a credential, or is not known whole."""
+    if all(image.action is Action.REUSE for image in prepared.plan.images):
+        return None
+    with suppress(RegistryError, UsageError):
+        return freeze_plan(prepared, findings, project, environment)[1]
+    return None
+
+
 class PlanKeeper:
     """Keeps the plan of a run while it runs; one that goes on with another has what that one kept."""
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        findings: Findings,
-        project: ProjectOptions,
-        environment: Mapping[str, str],
-        *,
-        goes_on: bool,
-    ) -> None:
-        self._root = prepared.loaded.root
+    def __init__(self, root: Path, content: bytes | None, *, goes_on: bool) -> None:
+        self._root = root
+        self._content = content
         self._goes_on = goes_on
-        self._content: bytes | None = None
-        if not goes_on and any(image.action is not Action.REUSE for image in prepared.plan.images):
-            # what would hold a credential, or does not know what it is to hold, is not kept
-            with suppress(RegistryError, UsageError):
-                _, self._content = freeze_plan(prepared, findings, project, environment)
 
     def begin(self) -> None:
         """Before the first step; the run has the lock.
