@@ -17,6 +17,7 @@ from orchestrator.api.events import (
     StepStarted,
     StepState,
     TagPut,
+    TagRestored,
     TagsKept,
     VertexProgress,
 )
@@ -82,6 +83,7 @@ EXAMPLES: Final[tuple[StreamLine, ...]] = (
     ),
     TagsKept(moves=(TagOutline(reference=_TAG, before=_OLD, after=_NEW, moving=True),), time=1764000060.0),
     TagPut(step="promote-moving:api", reference=_TAG, digest=_NEW, previous=_OLD, time=1764000061.0),
+    TagRestored(reference=_TAG, digest=_OLD, time=1764000061.5),
     RunFinished(run="7c9e6679f742", exit_code=4, time=1764000062.0),
     Note(text="result: .orchestrate/result.json"),
     Problem(message="step `solve:api` failed", exit_code=4, hints=("mend what failed and run it again",)),
