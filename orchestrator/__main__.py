@@ -12,7 +12,8 @@ from typing import Final, NoReturn
 import click
 
 from orchestrator.errors import InterruptedRunError, OrchestratorError, disk_error
-from orchestrator.ui.text import colour_for, give_up, print_note, printable
+from orchestrator.ui.notes import note_style, set_note_style, shape_object
+from orchestrator.ui.text import colour_for, give_up, print_line, print_note, printable
 
 _BUG: Final = 1
 _USAGE: Final = 2
@@ -35,6 +36,7 @@ def run(arguments: tuple[str, ...]) -> int:
     gc.disable()
 
     _tolerate_encodings()
+    set_note_style("text")
     try:
         code = cli.main(args=list(arguments), prog_name="orchestrate", standalone_mode=False)
     except click.exceptions.Exit as exit_request:
@@ -96,6 +98,9 @@ def first_of(error: BaseException) -> BaseException:
 
 
 def _tell(message: str, hints: tuple[str, ...], code: int) -> int:
+    if note_style() == "json":
+        print_line(shape_object("error", message=_shown(message), hints=tuple(map(_shown, hints)), exit_code=code))
+        return code
     bold, plain = ("\x1b[1;31m", "\x1b[0m") if colour_for(sys.stderr) == "always" else ("", "")
     lines = [f"{bold}error{plain}: {_shown(message)}", *(f"hint: {_shown(hint)}" for hint in hints)]
     print_note("\n".join(lines))

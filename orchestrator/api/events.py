@@ -109,6 +109,19 @@ class BuildWarning(Model, tag="warning"):
     message: str
 
 
+class FailedAt(Model, tag="failed-at"):
+    """Where BuildKit says that a build failed, told before the step ends.
+
+    `file` is the name of the Dockerfile without its folder, which BuildKit is not told; the lines of the excerpt begin
+    with their numbers, those that failed are marked `>>>`. Hostile text.
+    """
+
+    step: StepId
+    file: str
+    line: int
+    excerpt: tuple[str, ...] = ()
+
+
 class TagsKept(Model, tag="tags-kept"):
     """Tags are about to be put: what each of them points at now, and will point at; nothing has moved yet."""
 
@@ -152,10 +165,11 @@ Event: TypeAlias = (
     | VertexProgress
     | LogLine
     | BuildWarning
+    | FailedAt
     | TagsKept
     | TagPut
     | TagRestored
     | RunFinished
 )
-ReaderEvent: TypeAlias = VertexProgress | LogLine | BuildWarning
+ReaderEvent: TypeAlias = VertexProgress | LogLine | BuildWarning | FailedAt
 """What a backend's reader may give."""

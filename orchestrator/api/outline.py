@@ -18,6 +18,7 @@ class StepOutline(Model):
         platforms: those that it builds or tests.
         nodes: where it may run, the planned one first; empty where it needs none.
         seconds: how long it took the last time; None where nobody knows.
+        dockerfile: what a solve builds, from the root of the project; empty where it stands in `builds.toml`.
     """
 
     id: StepId
@@ -27,6 +28,7 @@ class StepOutline(Model):
     platforms: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     seconds: float | None = None
+    dockerfile: str = ""
 
 
 class BuildOutline(Model):

@@ -7,6 +7,7 @@ from typing import Final
 
 from orchestrator.api.backend import FailureKind, SolveFailure
 from orchestrator.api.invocation import Outcome
+from orchestrator.buildkit.excerpt import without_excerpts
 from orchestrator.buildkit.progress import decode_text, parse_status
 
 SHOWN_LINES: Final = 20
@@ -50,13 +51,19 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
             if vertex.error and "context canceled" not in vertex.error:
                 failed, message = vertex.digest, f"{vertex.name}: {vertex.error}"
     error = _error_line(plain) or message or f"`docker buildx build` ended with {_ending(outcome)}"
-    lines = logs.get(failed) or [line for line in plain if line.strip()]
+    lines = logs.get(failed) or _told(plain)
     return SolveFailure(
         kind=FailureKind.INFRASTRUCTURE if outcome.signal else _kind(error + "\n" + message),
         message=error,
         lines=tuple(lines[-SHOWN_LINES:]),
         by_registry=error.startswith(_PUSH),
     )
+
+
+def _told(plain: list[str]) -> list[str]:
+    """What else was printed: the error is the message, and where it is comes apart from it."""
+    lines = without_excerpts("\n".join(plain)).split("\n")
+    return [line for line in lines if line.strip() and not line.startswith("ERROR:")]
 
 
 def _error_line(lines: list[str]) -> str:

@@ -8,8 +8,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from orchestrator.api.events import BuildWarning, LogLine, ReaderEvent, VertexProgress
+from orchestrator.api.events import BuildWarning, FailedAt, LogLine, ReaderEvent, VertexProgress
 from orchestrator.api.invocation import StepId
+from orchestrator.buildkit.excerpt import ExcerptReader
 from orchestrator.model import Model
 
 
@@ -87,11 +88,14 @@ class RawJsonReader:
         self._states: dict[str, VertexState] = {}
         self._pending: dict[tuple[str, int], bytes] = {}
         self._warned: set[str] = set()
+        self._excerpt = ExcerptReader()
 
     def feed(self, stream: Literal["stdout", "stderr"], line: str) -> Iterator[ReaderEvent]:
         """What this line says; the end of a vertex comes after all that it printed."""
         status = parse_status(line) if stream == "stderr" else None
         if status is None:
+            if stream == "stderr" and (found := self._excerpt.feed(line)):
+                yield FailedAt(step=self._step, file=found.file, line=found.line, excerpt=found.lines)
             return
         states = [(vertex, _state(vertex)) for vertex in status.vertexes or ()]
         for vertex, state in states:

@@ -8,13 +8,16 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.api.events import Event
 from orchestrator.api.outline import TagOutline
+from orchestrator.cli.again import alone_commands
 from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
+from orchestrator.cli.progress import follow_run, write_job_summary
 from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.resume import PlanKeeper
 from orchestrator.cli.rollback import moves_of_run
@@ -37,11 +40,11 @@ from orchestrator.plan.estimate import expected_seconds
 from orchestrator.process.environment import child_environment
 from orchestrator.state.journal import Journal
 from orchestrator.state.result_file import ResultFile, is_own, open_result
-from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run
+from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run, tell_more
 from orchestrator.state.workspace import open_run
-from orchestrator.ui.plain import PlainProgress
 from orchestrator.ui.result import render_failures, render_places, render_result_table
 from orchestrator.ui.text import print_note, print_result
+from orchestrator.ui.workflow import inert_json, is_workflow
 
 _ERRORS: tuple[type[OrchestratorError], ...] = (
     BuildError,
@@ -83,13 +86,20 @@ def execute(
         if keeper:
             keeper.begin()
         kept = moves_of_run(root, prepared.plan.run)
-        with Journal(root) as journal:
-            ran = _run(prepared, folder, options, earlier, journal, kept)
+        with (
+            Journal(root) as journal,
+            follow_run(root, options.progress, os.environ, verbose=options.verbose) as following,
+        ):
+            ran = _run(prepared, folder, options, earlier, (journal, following), kept)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:
             result = continue_result(earlier, result)
+        commands = alone_commands(prepared.plan, options.project, [failure.step for failure in result.failures])
+        result = tell_more(result, commands=commands, logs=following.logs)
+        if following.mode == "github":
+            write_job_summary(result, os.environ)
         try:
-            _show(result, options.style)
+            _show(result, options.style, lambda path: shown_path(root / path))
         finally:
             file.write(render_result(result))
         if keeper and not result.exit_code and not ran.interrupted:
@@ -109,18 +119,17 @@ def _run(
     folder: Path,
     options: RunOptions,
     earlier: RunResult | None,
-    journal: Journal,
+    readers: tuple[Callable[[Event], None], ...],
     kept: tuple[TagOutline, ...],
 ) -> _Ran:
     """Run the engine in a folder of its own, and tell people what it does."""
     events: list[Event] = []
-    progress = PlainProgress(print_note, verbose=options.verbose)
 
     def emit(event: Event) -> None:
         if keeps(event):
             events.append(event)
-        journal(event)
-        progress(event)
+        for read in readers:
+            read(event)
 
     interrupted = False
     gc.enable()  # off while planning; a build lasts
@@ -177,7 +186,7 @@ async def _stoppable(engine: Engine, folder: Path) -> None:
 
 def keeps(event: Event) -> bool:
     """Whether the summary is made from this event; what builds print is not kept in memory."""
-    return type(event).__name__ in {"RunStarted", "StepFinished", "TagPut", "RunFinished"}
+    return type(event).__name__ in {"RunStarted", "StepFinished", "FailedAt", "TagPut", "RunFinished"}
 
 
 def shown_path(path: Path) -> str:
@@ -187,12 +196,13 @@ def shown_path(path: Path) -> str:
     return min(os.path.relpath(path), whole, key=len) if terminal else whole
 
 
-def _show(result: RunResult, style: str) -> None:
+def _show(result: RunResult, style: str, show: Callable[[str], str]) -> None:
     if style == "json":
-        print_result(render_result(result).decode())
+        text = render_result(result).decode()
+        print_result(inert_json(text) if is_workflow(os.environ) else text)
     else:
         print_result("\n" + render_result_table(result))
-    failures = render_failures(result)
+    failures = render_failures(result, show)
     if failures:
         print_note(failures)
 

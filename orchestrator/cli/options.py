@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -10,6 +11,7 @@ import click
 
 from orchestrator.errors import UsageError
 from orchestrator.model import Model
+from orchestrator.ui.notes import set_note_style
 
 _F = TypeVar("_F", bound=Callable[..., object])  # type: ignore[explicit-any]  # commands take what click gives them
 
@@ -69,6 +71,30 @@ def jobs_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
         show_default=True,
         help="How many solves run at a time; each node's slots are a limit too.",
     )(function)
+
+
+def progress_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
+    """Add the option `--progress`; a program that reads stderr gets nothing but JSON there, mistakes included."""
+    return click.option(
+        "--progress",
+        type=click.Choice(("auto", "tty", "plain", "json", "github")),
+        envvar="ORCHESTRATE_PROGRESS",
+        default="auto",
+        show_default=True,
+        is_eager=True,
+        callback=_prepare_stderr,
+        help="How to show what runs, on stderr: lines that change on a terminal, lines that stay, one JSON object a "
+        "line, groups and annotations of GitHub Actions. auto takes what fits.",
+    )(function)
+
+
+def _prepare_stderr(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """From here on all that goes to stderr is what was asked for, before anything is planned."""
+    set_note_style("json" if value == "json" else "text")
+    if value == "tty" and not (sys.stderr and sys.stderr.isatty()):
+        message = "`--progress=tty`: stderr is no terminal"
+        raise UsageError(message, hints=("leave it out, or take `--progress=plain`",))
+    return value
 
 
 def result_option(purpose: str) -> Callable[[_F], _F]:  # type: ignore[explicit-any]  # as above

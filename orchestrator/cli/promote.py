@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import make_project_options, project_options, result_option
+from orchestrator.cli.options import make_project_options, progress_option, project_options, result_option
 
 
 @click.command(name="promote")
@@ -15,9 +15,10 @@ from orchestrator.cli.options import make_project_options, project_options, resu
 @result_option("The result of `build --stage`; .orchestrate/result.json unless said.")
 @click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest.")
 @click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version.")
+@progress_option
 @click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
 def command(
-    *, result_file: Path | None, replace_tags: bool, allow_downgrade: bool, style: str, **values: object
+    *, result_file: Path | None, replace_tags: bool, allow_downgrade: bool, style: str, progress: str, **values: object
 ) -> None:
     """Put the tags of what `build --stage` left under private names.
 
@@ -54,4 +55,8 @@ def command(
     prepared = preparation.plan(loaded, options, destination=Destination.PUSH, released=staged_digests(staged))
     check_unchanged(staged, prepared.plan)
     check_blocked(prepared, preparation.findings)
-    execute(later_steps(prepared), RunOptions(style=style, result_file=result_file), earlier=staged)
+    execute(
+        later_steps(prepared),
+        RunOptions(style=style, result_file=result_file, progress=progress, project=project),
+        earlier=staged,
+    )

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from orchestrator.cli.options import jobs_option, result_option
+from orchestrator.cli.options import ProjectOptions, jobs_option, make_project_options, progress_option, result_option
 from orchestrator.model import Model
 
 _F = TypeVar("_F", bound=Callable[..., object])  # type: ignore[explicit-any]  # commands take what click gives them
@@ -23,6 +23,8 @@ class RunOptions(Model):
         publish: what gets its tags where something has failed: `all` or nothing, or what is `finished`.
         verbose: whether to print what builds print.
         style: how the result is printed: `text` or `json`.
+        progress: how what runs is shown.
+        project: which project, for the command that runs a failed build alone.
         result_file: where the result is written; the project's own place unless said.
     """
 
@@ -32,6 +34,8 @@ class RunOptions(Model):
     verbose: bool = False
     style: str = "text"
     result_file: Path | None = None
+    progress: str = "auto"
+    project: ProjectOptions = ProjectOptions()
 
 
 def run_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
@@ -57,6 +61,7 @@ _RUN = (
         help="After a failure put no tag at all, or those of the images that are whole and verified.",
     ),
     click.option("-v", "--verbose", is_flag=True, help="Print what the builds print."),
+    progress_option,
     click.option(
         "--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result."
     ),
@@ -74,4 +79,6 @@ def make_run_options(values: Mapping[str, object]) -> RunOptions:
         verbose=values["verbose"] is True,
         style=str(values["style"]),
         result_file=result_file if isinstance(result_file, Path) else None,
+        progress=str(values["progress"]),
+        project=make_project_options(values),
     )

@@ -20,6 +20,7 @@ def outline_steps(steps: Iterable[Step], seconds: Mapping[StepId, float]) -> tup
             platforms=_platforms(step),
             nodes=(step.node, *step.others) if isinstance(step, SolveStep | TestStep) else (),
             seconds=seconds.get(step.id),
+            dockerfile=outline_dockerfile(step),
         )
         for step in steps
     )
@@ -52,6 +53,13 @@ def _build(build: PlatformBuild) -> BuildOutline:
         mode=build.placement.mode.value if build.placement else "",
         inputs=build.inputs,
     )
+
+
+def outline_dockerfile(step: Step) -> str:
+    """What a solve builds; empty for other steps, and where it stands in `builds.toml`."""
+    if not isinstance(step, SolveStep) or step.solve.options.dockerfile_inline is not None:
+        return ""
+    return step.solve.options.dockerfile
 
 
 def _platforms(step: Step) -> tuple[str, ...]:

@@ -7,11 +7,14 @@ from typing import Final
 
 import msgspec
 
-from orchestrator.api.events import Event, RunFinished, RunStarted, StepFinished, StepState, TagPut
+from orchestrator.api.events import Event, FailedAt, RunFinished, RunStarted, StepFinished, StepState, TagPut
+from orchestrator.api.invocation import StepId
+from orchestrator.api.place import locate
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan import stepnames
 from orchestrator.plan.model import Action, Plan, PlannedImage, PlatformBuild, SolveStep, VerifyStep
+from orchestrator.plan.outline import outline_dockerfile
 
 RESULT_FORMAT = "1.0"
 TEST_FAILED = "test failed"
@@ -64,13 +67,21 @@ class ImageResult(Model):
 
 
 class StepFailure(Model):
-    """A step that failed: the first line of the message, the lines that the build printed last, and hints."""
+    """A step that failed: the first line of the message, the lines that the build printed last, and hints.
+
+    `place` is a line of a Dockerfile, such as `api/Dockerfile:3`, with the `excerpt` around it; `command` runs the
+    build alone, and `log` is the file with all that it printed.
+    """
 
     step: str
     image: str
     message: str
     lines: tuple[str, ...]
     hints: tuple[str, ...]
+    place: str | None = None
+    excerpt: tuple[str, ...] = ()
+    command: str | None = None
+    log: str | None = None
 
 
 class RunResult(Model):
@@ -95,6 +106,7 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
     """Fold the events of a run."""
     ended: dict[str, StepFinished] = {}
     put: dict[str, TagPut] = {}
+    places: dict[str, FailedAt] = {}
     started = finished = 0.0
     exit_code = 1
     for event in events:
@@ -106,6 +118,8 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
                 finished = event.time
             case TagPut():
                 put[event.reference] = event
+            case FailedAt():
+                places[event.step] = event
             case RunFinished():
                 finished, exit_code = event.time, event.exit_code
             case _:
@@ -143,7 +157,7 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
         started=started,
         finished=finished,
         images=tuple(images),
-        failures=tuple(_failures(plan, ended)),
+        failures=tuple(_failures(plan, ended, places)),
     )
 
 
@@ -286,9 +300,23 @@ def _image(
     )
 
 
-def _failures(plan: Plan, ended: Mapping[str, StepFinished]) -> Iterable[StepFailure]:
+def tell_more(result: RunResult, *, commands: Mapping[StepId, str], logs: Mapping[StepId, str]) -> RunResult:
+    """The result whose failures say how to run each of them alone, and where all that it printed is."""
+    failures = tuple(
+        msgspec.structs.replace(failure, command=commands.get(failure.step), log=logs.get(failure.step))
+        for failure in result.failures
+    )
+    return msgspec.structs.replace(result, failures=failures)
+
+
+def _failures(plan: Plan, ended: Mapping[str, StepFinished], places: Mapping[str, FailedAt]) -> Iterable[StepFailure]:
     for step in plan.steps:
         event = ended.get(step.id)
         if event is not None and event.state is StepState.FAILED:
             first, *lines = event.message.split("\n")
-            yield StepFailure(step=step.id, image=step.image, message=first, lines=tuple(lines), hints=event.hints)
+            failure = StepFailure(step=step.id, image=step.image, message=first, lines=tuple(lines), hints=event.hints)
+            at = places.get(step.id)
+            if at is not None and isinstance(step, SolveStep):  # a test has a Dockerfile that nobody wrote
+                place = locate(at, outline_dockerfile(step))
+                failure = msgspec.structs.replace(failure, place=place, excerpt=at.excerpt)
+            yield failure

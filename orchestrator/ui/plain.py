@@ -1,79 +1,52 @@
-"""Progress as lines for logs and CI: what started, what ended, what went wrong."""
+"""Progress as lines for logs and CI: what started, what ended, what went wrong, and that something still runs."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from typing import Final
 
-from orchestrator.api.events import (
-    BuildWarning,
-    Event,
-    LogLine,
-    Retried,
-    StepFinished,
-    StepStarted,
-    StepState,
-    TagPut,
-    VertexProgress,
-)
-from orchestrator.oci.digest import Digest, short
+from orchestrator.api.events import Event
+from orchestrator.ui.lines import EventLines
+from orchestrator.ui.running import Running
 from orchestrator.ui.text import duration, printable
 
-_QUIET_STEPS = ("gate", "record", "assemble")
-_TAGGING_STEPS = ("promote", "promote-moving")
-_SHOWN = {
-    StepState.DONE: "done",
-    StepState.FOUND: "stands already",
-    StepState.FAILED: "FAILED",
-    StepState.CANCELLED: "cancelled",
-}
+SILENCE: Final = 30.0
+"""Seconds after which a run that prints nothing says what it does: CI ends what is silent for long."""
+_MOST_NAMED: Final = 4
 
 
 class PlainProgress:
     """Writes one line for each event that a reader of a log wants; with `verbose` also what builds print."""
 
-    def __init__(self, write: Callable[[str], None], *, verbose: bool) -> None:
+    def __init__(self, write: Callable[[str], None], *, verbose: bool, clock: Callable[[], float]) -> None:
         self._write = write
-        self._verbose = verbose
-        self._tagging: set[str] = set()
+        self._lines = EventLines(verbose=verbose)
+        self._running = Running()
+        self._clock = clock
+        self._spoke = clock()
+        self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
-        if isinstance(event, TagPut):
-            self._tagging.add(event.step)
-        line = self._line(event)
-        if line:
-            self._write(line)
+        with self._lock:
+            self._running.take(event)
+            for line in self._lines.all(event):
+                self._say(line)
 
-    def _line(self, event: Event) -> str:
-        match event:
-            case StepStarted(step=step) if step.startswith(("solve:", "test:", "copy:")):
-                return f"{step}  started"
-            case StepFinished():
-                return self._finished(event)
-            case Retried():
-                return f"{event.step}  retry {event.attempt}: {printable(event.message)}"
-            case TagPut():
-                verb = "stands" if event.previous == event.digest else "moved" if event.previous else "new"
-                return f"tag {event.reference}  {verb}  {short(Digest(event.digest))}"
-            case BuildWarning():
-                return f"{event.step}  warning: {printable(event.message)}"
-            case VertexProgress() if self._verbose:
-                return f"{event.step}  {event.state} {printable(event.name)}"
-            case LogLine() if self._verbose:
-                return f"{event.step}  | {printable(event.text)}"
-            case _:
-                return ""
+    def tick(self) -> None:
+        """Say what still runs, where nothing was said for long."""
+        with self._lock:
+            now = self._clock()
+            running = self._running.view(now).running if now - self._spoke >= SILENCE else ()
+            if running:
+                named = [f"{printable(step.label)} ({duration(step.seconds)})" for step in running[:_MOST_NAMED]]
+                more = [f"{len(running) - _MOST_NAMED} more"] if len(running) > _MOST_NAMED else []
+                self._say(f"still running: {', '.join((*named, *more))}")
 
-    def _finished(self, event: StepFinished) -> str:
-        kind = event.step.partition(":")[0]
-        if event.state is StepState.SKIPPED:
-            return f"{event.step}  skipped ({printable(event.message)})" if kind in {"solve", "promote"} else ""
-        if event.state is StepState.DONE and (kind in _QUIET_STEPS or self._put_nothing(event.step, kind)):
-            return ""
-        message = f"  {printable(event.message.partition(chr(10))[0])}" if event.message else ""
-        digest = f"  {short(Digest(event.digest))}" if event.digest and kind == "verify" else ""
-        return f"{event.step}  {_SHOWN[event.state]} in {duration(event.seconds)}{digest}{message}"
+    def close(self) -> None:
+        """Everything is said."""
 
-    def _put_nothing(self, step: str, kind: str) -> bool:
-        """Whether this is the step of an image that has no tags of a kind, fixed or moving."""
-        return kind in _TAGGING_STEPS and step not in self._tagging
+    def _say(self, line: str) -> None:
+        self._spoke = self._clock()
+        self._write(line)

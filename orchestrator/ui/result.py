@@ -46,11 +46,16 @@ def render_result_table(result: RunResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_failures(result: RunResult) -> str:
-    """Each failure with the last lines of what failed, and what to do; empty without one."""
+def render_failures(result: RunResult, show: Callable[[str], str] = str) -> str:
+    """Each failure with the last lines of what failed, and what to do; empty without one.
+
+    Args:
+        result: of the run.
+        show: makes of a file, relative to the project, what people are to read.
+    """
     lines: list[str] = []
     for failure in result.failures:
-        lines += ["", *_failure(failure)]
+        lines += ["", *_failure(failure, show)]
     standing = [tag.ref for image in result.images for tag in image.tags if tag.put]
     if result.destination == "push" and (result.failures or result.exit_code):
         lines.append("")
@@ -82,7 +87,17 @@ def render_places(plan: Plan, events: Iterable[Event], show: Callable[[str], str
     return "".join(f"{line}\n" for line in lines)
 
 
-def _failure(failure: StepFailure) -> Iterator[str]:
+def _failure(failure: StepFailure, show: Callable[[str], str]) -> Iterator[str]:
     yield f"failed: {failure.step}: {printable(failure.message)}"
-    yield from (f"  | {printable(line)}" for line in failure.lines)
+    if failure.place:
+        yield f"at {printable(failure.place)}"
+    yield from (f"  {printable(line)}" for line in failure.excerpt)
+    if failure.lines:
+        if failure.excerpt:
+            yield "it printed last:"
+        yield from (f"  | {printable(line)}" for line in failure.lines)
+    if failure.log:
+        yield f"log: {printable(show(failure.log))}"
     yield from (f"hint: {hint}" for hint in failure.hints)
+    if failure.command:
+        yield f"alone: {printable(failure.command)}"

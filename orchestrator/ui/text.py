@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TextIO
 
 from orchestrator.errors import disk_error
+from orchestrator.ui.notes import shape_note
 
 Colour = Literal["never", "always"]
 
@@ -47,7 +48,18 @@ def print_note(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.write(shape_note(text))
+        sys.stderr.flush()
+    except OSError:
+        give_up(sys.stderr)
+
+
+def print_line(line: str) -> None:
+    """Write a line to stderr that is made for who reads it, as it is."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(line if line.endswith("\n") else f"{line}\n")
         sys.stderr.flush()
     except OSError:
         give_up(sys.stderr)

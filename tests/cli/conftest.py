@@ -39,7 +39,14 @@ class Program:
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Program]:
     """The program in an empty folder."""
-    for name in ("ORCHESTRATE_REGISTRY", "ORCHESTRATE_SET", "ORCHESTRATE_DEBUG", "FORCE_COLOR"):
+    for name in (
+        "ORCHESTRATE_REGISTRY",
+        "ORCHESTRATE_SET",
+        "ORCHESTRATE_DEBUG",
+        "ORCHESTRATE_PROGRESS",
+        "FORCE_COLOR",
+        "GITHUB_ACTIONS",
+    ):
         monkeypatch.delenv(name, raising=False)
     thresholds = gc.get_threshold()
     yield Program(tmp_path, monkeypatch, capsys)

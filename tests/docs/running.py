@@ -65,7 +65,7 @@ def run_page(blocks: tuple[Block, ...], folder: Path, environment: Mapping[str, 
 def environment_of_reader(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a reader's shell has: the command on the PATH, a name in git, and nothing of this project's."""
     base = dict(os.environ if more is None else more)
-    kept = {name: value for name, value in base.items() if not name.startswith(("ORCHESTRATE_", "GIT_"))}
+    kept = {name: value for name, value in base.items() if not name.startswith(("ORCHESTRATE_", "GIT_", "GITHUB_"))}
     return kept | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base.get('PATH', os.defpath)}",
         "GIT_CONFIG_GLOBAL": os.devnull,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from tests.docs.blocks import Command, File, Fragment, Hidden, pages, read_block
 
 _INLINE: Final = re.compile(r"`(orchestrate [^`\n]+)`")
 _LINK: Final = re.compile(r"\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)")
-_LANGUAGES: Final = frozenset({"toml", "yaml", "sh", "text", "python", "docker"})
+_LANGUAGES: Final = frozenset({"toml", "yaml", "sh", "text", "python", "docker", "json"})
 
 
 def _fragments(language: str) -> list[tuple[Path, Fragment]]:
@@ -52,6 +53,12 @@ def test_yaml_parses(page: Path, fragment: Fragment) -> None:
 
     assert isinstance(parsed, dict), shown(page)
     assert "orchestrate build --push" in fragment.text
+
+
+@pytest.mark.parametrize(("page", "fragment"), _fragments("json"), ids=_place)
+def test_json_parses(page: Path, fragment: Fragment) -> None:
+    """A line that a program may get is one."""
+    assert isinstance(json.loads(fragment.text), dict), shown(page)
 
 
 def _invocations() -> Iterator[tuple[str, str]]:

@@ -57,7 +57,7 @@ def make_workspace(lab: Lab, tmp_path_factory: pytest.TempPathFactory, base: str
     ) -> Workspace:
         folder = tmp_path_factory.mktemp("workspace")
         registry = f"{host or lab.registry.host}/{folder.name}"
-        environ = {**lab.environ, MARK: secrets.token_hex(8), "ORCHESTRATE_REGISTRY": registry}
+        environ = {**_own(lab.environ), MARK: secrets.token_hex(8), "ORCHESTRATE_REGISTRY": registry}
         workspace = Workspace(folder, environ, registry=registry, options=options)
         workspace.write({name: text.replace("%BASE%", base) for name, text in files.items()})
         workspace.commit(tag)
@@ -69,6 +69,11 @@ def make_workspace(lab: Lab, tmp_path_factory: pytest.TempPathFactory, base: str
     assert [] == [path for workspace in made for path in workspace.left_behind()]
     assert [] == [process for workspace in made for process in processes(workspace.environ[MARK])]
     assert before == builders(lab)
+
+
+def _own(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a user, whatever runs the tests."""
+    return {name: value for name, value in environ.items() if not name.startswith("GITHUB_")}
 
 
 def processes(mark: str) -> list[str]:

@@ -147,6 +147,7 @@ class Workspace:
             "cache",
             "journal.jsonl",
             "lock",
+            "logs",
             "oci",
             "result.json",
             "state",

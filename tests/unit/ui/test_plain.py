@@ -7,6 +7,7 @@ from orchestrator.api.events import (
     ChildStarted,
     Event,
     LogLine,
+    NodeLost,
     Retried,
     RunFinished,
     RunStarted,
@@ -25,7 +26,7 @@ ONE, OTHER = digest_bytes(b"one"), digest_bytes(b"other")
 def lines(*events: Event, verbose: bool = False) -> list[str]:
     """What is written for some events."""
     written: list[str] = []
-    progress = PlainProgress(written.append, verbose=verbose)
+    progress = PlainProgress(written.append, verbose=verbose, clock=lambda: 0.0)
     for event in events:
         progress(event)
     return written
@@ -48,6 +49,7 @@ def tag(previous: str | None) -> TagPut:
     [
         (StepStarted(step="solve:x", time=0.0), "solve:x  started"),
         (StepStarted(step="copy:x:r/y", time=0.0), "copy:x:r/y  started"),
+        (StepStarted(step="solve:x", time=0.0, node="arm"), "solve:x  started on arm"),
         (StepStarted(step="record:x@linux/amd64", time=0.0), None),
         (finished("solve:x"), "solve:x  done in 2.0s"),
         (finished("solve:x", digest=ONE), "solve:x  done in 2.0s"),
@@ -61,6 +63,11 @@ def tag(previous: str | None) -> TagPut:
          "promote:x  skipped (needs gate:release)"),
         (finished("record:x", StepState.SKIPPED, message="needs solve:x"), None),
         (Retried(step="solve:x", attempt=2, message="reset", time=0.0), "solve:x  retry 2: reset"),
+        (Retried(step="solve:x", attempt=1, message="no\nx", time=0.0, wait=2.0, node="arm"),
+         "solve:x  retry 1 on arm in 2.0s: no"),
+        (NodeLost(node="arm", message="no\nanswer", time=0.0, rest=60.0),
+         "node arm  lost, nothing is built there for 1m00s: no"),
+        (NodeLost(node="arm", message="no", time=0.0), "node arm  lost, nothing is built there in this run: no"),
         (tag(None), f"tag r/x:1  new  {short(ONE)}"),
         (tag(OTHER), f"tag r/x:1  moved  {short(ONE)}"),
         (tag(ONE), f"tag r/x:1  stands  {short(ONE)}"),
@@ -91,3 +98,45 @@ def test_what_builds_print_is_for_those_who_ask() -> None:
     log = LogLine(step="solve:x", vertex="v", stream="stdout", text="\x1b[31mred\x1b[0m\tx\x07")
     assert [] == lines(vertex, log)
     assert ["solve:x  started [1/2] RUN x", "solve:x  | red\tx"] == lines(vertex, log, verbose=True)
+
+
+class Clock:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+def test_a_run_that_is_silent_for_long_says_what_it_does() -> None:
+    """Every half minute, and not where something else was said meanwhile."""
+    written: list[str] = []
+    clock = Clock()
+    progress = PlainProgress(written.append, verbose=False, clock=clock)
+    for number in range(6):
+        progress(StepStarted(step=f"solve:i{number}", time=1000.0))
+    progress(StepStarted(step="record:x@linux/amd64", time=1000.0))
+    written.clear()
+    for second in range(1, 66):
+        clock.now = 1000.0 + second
+        if second == 20:
+            progress(finished("solve:i0"))
+        progress.tick()
+    assert [
+        "solve:i0  done in 2.0s",
+        "still running: solve:i1 (50s), solve:i2 (50s), solve:i3 (50s), solve:i4 (50s), 1 more",
+    ] == written
+
+
+def test_silence_is_golden_where_nothing_runs() -> None:
+    """A step that takes a moment is not worth a line."""
+    written: list[str] = []
+    clock = Clock()
+    progress = PlainProgress(written.append, verbose=False, clock=clock)
+    progress(StepStarted(step="gate:release", time=1000.0))
+    clock.now = 5000.0
+    progress.tick()
+    assert [] == written

@@ -122,3 +122,26 @@ def test_success_says_nothing() -> None:
     assert "" == render_failures(result(image("api", "released", put=(True,))))
     failure = StepFailure(step="s", image="a", message="m", lines=(), hints=())
     assert "\nfailed: s: m\n" == render_failures(result(destination="oci", exit_code=4, failures=(failure,)))
+
+
+def test_a_failure_is_told_with_its_place_its_log_and_its_command() -> None:
+    """Where the user looks: at the end."""
+    failure = StepFailure(
+        step="solve:api", image="api", message="exit code: 7", lines=("last",), hints=(), place="api/Dockerfile:3",
+        excerpt=("   2 |     RUN echo \x1b[2Jx", "   3 | >>> RUN exit 7"), log=".orchestrate/logs/solve-api.log",
+        command="orchestrate build api --platform=linux/arm64 -v",
+    )  # fmt: skip
+    assert (
+        render_failures(result(destination="oci", exit_code=4, failures=(failure,)))
+        == """\
+
+failed: solve:api: exit code: 7
+at api/Dockerfile:3
+     2 |     RUN echo x
+     3 | >>> RUN exit 7
+it printed last:
+  | last
+log: .orchestrate/logs/solve-api.log
+alone: orchestrate build api --platform=linux/arm64 -v
+"""
+    )
