@@ -1,0 +1,75 @@
+"""The steps of a report: when each ran, what it waited for, what it gave, and what it found in the cache."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from orchestrator.api.events import RunStarted, VertexProgress
+from orchestrator.api.invocation import StepId
+from orchestrator.api.outline import StepOutline
+from orchestrator.ui.report.clean import clean_line, clean_lines, clean_name
+from orchestrator.ui.report.critical import Span, last_need
+from orchestrator.ui.report.model import Log, StepRow
+from orchestrator.ui.report.seen import Seen
+
+_INSTRUCTION: Final = re.compile(r"\[[^\]]*\b\d+/\d+\]")
+"""How BuildKit names the vertexes of instructions: `[linux/arm64 build 2/4] RUN make`. All others are its own."""
+
+
+def step_rows(
+    outline: RunStarted,
+    seen: Seen,
+    states: Mapping[StepId, str],
+    spans: Mapping[StepId, Span],
+    critical: frozenset[StepId],
+    logs: Mapping[StepId, Log],
+) -> Iterator[StepRow]:
+    """All steps, in the order of the plan."""
+    for step in outline.steps:
+        span = spans.get(step.id)
+        after = last_need(step.needs, spans)
+        finished = seen.finished.get(step.id)
+        first, _, rest = (finished.message if finished else "").partition("\n")
+        cached, instructions = count_cached(seen.vertexes.get(step.id, {}))
+        yield StepRow(
+            id=clean_name(step.id),
+            kind=clean_name(step.kind),
+            image=clean_name(step.image),
+            state=states[step.id],
+            platforms=tuple(map(clean_name, step.platforms)),
+            node=clean_name(_node(step, seen)),
+            start=span.start if span else None,
+            end=span.end if span else None,
+            ready=_ready(after, span, spans),
+            after=clean_name(after),
+            needs=tuple(map(clean_name, step.needs)),
+            critical=step.id in critical,
+            digest=clean_name(finished.digest or "") if finished else "",
+            cached=cached,
+            instructions=instructions,
+            message=clean_line(first),
+            lines=clean_lines(rest.split("\n")) if rest else (),
+            hints=clean_lines(finished.hints) if finished else (),
+            warnings=tuple(seen.warnings.get(step.id, ())),
+            log=logs.get(step.id),
+        )
+
+
+def count_cached(vertexes: Mapping[str, VertexProgress]) -> tuple[int, int]:
+    """How many instructions were in BuildKit's cache, and how many there were."""
+    states = [vertex.state for vertex in vertexes.values() if _INSTRUCTION.match(vertex.name)]
+    return states.count("cached"), len(states)
+
+
+def _node(step: StepOutline, seen: Seen) -> str:
+    finished = seen.finished.get(step.id)
+    return (finished.node if finished else "") or seen.nodes.get(step.id, "")
+
+
+def _ready(after: StepId, span: Span | None, spans: Mapping[StepId, Span]) -> float | None:
+    """When nothing but a free slot was missing; None where it never began."""
+    if span is None:
+        return None
+    return min(spans[after].end, span.start) if after else 0.0
