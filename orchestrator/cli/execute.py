@@ -16,8 +16,10 @@ from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.resume import PlanKeeper
+from orchestrator.cli.run_options import RunOptions
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
+from orchestrator.engine.jobs import Publish
 from orchestrator.engine.run import Engine, Work
 from orchestrator.errors import (
     BuildError,
@@ -29,7 +31,7 @@ from orchestrator.errors import (
     UsageError,
     VerificationError,
 )
-from orchestrator.model import Model
+from orchestrator.plan.estimate import expected_seconds
 from orchestrator.process.environment import child_environment
 from orchestrator.state.journal import Journal
 from orchestrator.state.result_file import ResultFile, is_own, open_result
@@ -62,15 +64,6 @@ class _Ran(NamedTuple):
 
     events: tuple[Event, ...]
     interrupted: bool
-
-
-class RunOptions(Model):
-    """How to run, show and write down a plan: how many solves at a time, and how the result is printed, and where."""
-
-    jobs: int = 1
-    verbose: bool = False
-    style: str = "text"
-    result_file: Path | None = None
 
 
 def execute(
@@ -132,6 +125,9 @@ def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResu
                 nodes=prepared.nodes,
                 jobs=options.jobs,
                 listings=prepared.listings,
+                seconds=expected_seconds(prepared.plan, prepared.facts.past),
+                fail_fast=options.fail_fast,
+                publish=Publish(options.publish),
                 check=make_input_check(prepared),
             ),
             root=root,

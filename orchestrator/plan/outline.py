@@ -18,7 +18,7 @@ def outline_steps(steps: Iterable[Step], seconds: Mapping[StepId, float]) -> tup
             image=step.image,
             needs=step.needs,
             platforms=_platforms(step),
-            nodes=(step.node,) if isinstance(step, SolveStep | TestStep) else (),
+            nodes=(step.node, *step.others) if isinstance(step, SolveStep | TestStep) else (),
             seconds=seconds.get(step.id),
         )
         for step in steps

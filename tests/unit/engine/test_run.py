@@ -215,7 +215,7 @@ def test_a_disk_that_is_full_is_told_in_words(tmp_path: Path) -> None:
     """A step that cannot write fails, and the run goes on."""
     it = Run(tmp_path)
     plan = it.plan(HEAD + "[images.a]\n[images.b]\n")
-    (it.workspace() / "solve-a").write_text("a file where a folder should be")
+    (it.workspace() / "1-solve-a").write_text("a file where a folder should be")
     finished = it.finish(plan)
     assert ("failed", "done") == (finished.states()["solve:a"], finished.states()["verify:b"])
     assert finished.exit_code
