@@ -15,6 +15,7 @@ from orchestrator.api.events import Event
 from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.recheck import make_input_check
+from orchestrator.cli.reporting import check_report, write_report
 from orchestrator.cli.resume import PlanKeeper
 from orchestrator.cli.run_options import RunOptions
 from orchestrator.cli.staged import staged_results
@@ -75,6 +76,7 @@ def execute(
         OrchestratorError: the class of the first failure; what failed was printed before.
     """
     root = prepared.loaded.root
+    check_report(options.report_file)
     with open_result(root, options.result_file) as file, open_run(root) as folder:
         if not prepared.plan.destination.uses_registry:
             prepare_homes(root, os.environ)
@@ -91,8 +93,10 @@ def execute(
             file.write(render_result(result))
         if keeper and not result.exit_code and not ran.interrupted:
             keeper.end()
+        report = write_report(root, options.report_file) if options.report_file else None
     places = render_places(prepared.plan, ran.events, lambda path: shown_path(root / path))
-    print_note(f"{places}result: {shown_path(file.path)}")
+    shown = f"\nreport: {shown_path(report)}" if report else ""
+    print_note(f"{places}result: {shown_path(file.path)}{shown}")
     promote = _promote_command(root, file)
     if ran.interrupted or result.exit_code == InterruptedRunError.exit_code:
         message = "interrupted"

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from orchestrator.cli.options import jobs_option, result_option
+from orchestrator.cli.options import jobs_option, report_option, result_option
 from orchestrator.model import Model
 
 _F = TypeVar("_F", bound=Callable[..., object])  # type: ignore[explicit-any]  # commands take what click gives them
@@ -24,6 +24,7 @@ class RunOptions(Model):
         verbose: whether to print what builds print.
         style: how the result is printed: `text` or `json`.
         result_file: where the result is written; the project's own place unless said.
+        report_file: where a report is written; nowhere unless said.
     """
 
     jobs: int = 1
@@ -32,6 +33,7 @@ class RunOptions(Model):
     verbose: bool = False
     style: str = "text"
     result_file: Path | None = None
+    report_file: Path | None = None
 
 
 def run_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
@@ -61,12 +63,13 @@ _RUN = (
         "--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result."
     ),
     result_option("Where to write the result; .orchestrate/result.json unless said."),
+    report_option("--report", "Write a report of the run there: one HTML file, as `orchestrate report` does."),
 )
 
 
 def make_run_options(values: Mapping[str, object]) -> RunOptions:
     """The options of a command's keyword arguments."""
-    jobs, result_file = values["jobs"], values["result_file"]
+    jobs, result_file, report_file = values["jobs"], values["result_file"], values["report_file"]
     return RunOptions(
         jobs=jobs if isinstance(jobs, int) else 1,
         fail_fast=values["keep_going"] is False,
@@ -74,4 +77,5 @@ def make_run_options(values: Mapping[str, object]) -> RunOptions:
         verbose=values["verbose"] is True,
         style=str(values["style"]),
         result_file=result_file if isinstance(result_file, Path) else None,
+        report_file=report_file if isinstance(report_file, Path) else None,
     )

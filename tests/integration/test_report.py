@@ -50,6 +50,7 @@ RAN = (
     "JSON.parse(document.querySelector('#data').textContent).steps"
     ".filter(({start, kind}) => start >= 0 && kind !== 'gate').length"
 )
+TURNING = set("\x1b\u202e\u2066\u200f")
 IMAGE = "<img src=http://127.0.0.1:1/x onerror=window.harmed=1>"
 SCALE = "Number(document.querySelector('#scene').getAttribute('transform').match(/scale\\(([^)]*)/)[1])"
 ROWS = "document.querySelectorAll('#rows tr').length"
@@ -100,9 +101,11 @@ def test_a_run_in_which_an_image_failed(
 ) -> None:
     """Built for real: the failure stands first, with what the build printed, and every image has its letter."""
     workspace = make_workspace(FILES)
-    assert 4 == workspace.run("build", "--push").exit_code
-    written = workspace.succeed("report", f"--output={folder / 'real.html'}")
-    assert f"{folder / 'real.html'}\n" == written.stdout
+    built = workspace.run("build", "--push", f"--report={folder / 'real.html'}")
+    assert (4, True) == (built.exit_code, f"report: {folder / 'real.html'}\n" in built.stderr)
+    again = workspace.succeed("report", f"--output={folder / 'again.html'}")
+    assert f"{folder / 'again.html'}\n" == again.stdout
+    assert (folder / "real.html").read_bytes() == (folder / "again.html").read_bytes()
     del lab
     with browser.page("real.html") as page:
         assert {"good": "B", "broken": "F", "child": "S", "other": "B"} == page.run(STATES)
@@ -113,6 +116,8 @@ def test_a_run_in_which_an_image_failed(
         assert "broken" == page.run("document.querySelector('#detail h2').textContent")
         assert "line 3" in str(page.run("document.querySelector('#detail .log').textContent"))
         assert "✗ a build failed" == page.run("document.querySelector('#outcome').textContent")
+        sizes = page.run_list("[...document.querySelectorAll('#rows tr')].map((row) => row.children[5].textContent)")
+        assert ["MB", "", "MB", ""] == [size.rpartition(" ")[2] for size in sizes]
         check_quiet(page, "real.html")
 
 
@@ -224,11 +229,11 @@ def test_hostile_texts_are_shown_and_do_nothing(
             )
             shown = str(page.run("document.querySelector('#detail').innerText"))
             assert "<img src=x onerror='window.harmed = 2'>" in shown
+            assert not set(shown) & TURNING
         assert page.run("window.harmed") is None
         assert 0 == page.run("document.querySelectorAll('img, iframe, object, a[href^=javascript]').length")
         assert 2 == page.run("document.scripts.length")
-        text = str(page.run("document.body.innerText"))
-        assert not set(text) & set("\x1b\u202e\u2066\u200f")
+        assert not set(str(page.run("document.body.innerText"))) & TURNING
         check_quiet(page, name)
 
 

@@ -25,7 +25,7 @@ from orchestrator.ui.report.critical import Span, critical_path
 from orchestrator.ui.report.images import image_rows
 from orchestrator.ui.report.layout import draw
 from orchestrator.ui.report.logs import FindLog, take_logs
-from orchestrator.ui.report.model import Critical, Note, ReportData
+from orchestrator.ui.report.model import Attempt, Critical, Note, ReportData
 from orchestrator.ui.report.seen import Seen
 from orchestrator.ui.report.states import step_state
 from orchestrator.ui.report.steps import step_rows
@@ -97,8 +97,7 @@ def gather(events: Iterable[Event]) -> Seen:
 def _take(event: Event, seen: Seen) -> None:
     match event:
         case StepStarted():
-            seen.started.setdefault(event.step, event.time)
-            seen.nodes[event.step] = event.node
+            _start(event, seen)
         case StepFinished():
             seen.finished[event.step] = event
         case VertexProgress():
@@ -119,10 +118,24 @@ def _take(event: Event, seen: Seen) -> None:
             pass
 
 
+def _start(event: StepStarted, seen: Seen) -> None:
+    """A step that begins again was somewhere else before: on a node that was lost."""
+    before = seen.started.get(event.step)
+    if before is not None and seen.outline is not None:
+        zero = seen.outline.time
+        start = round(max(before - zero, 0.0), 3)
+        end = round(seen.retried.get(event.step, event.time) - zero, 3)
+        attempt = Attempt(node=clean_name(seen.nodes.get(event.step, "")), start=start, end=max(end, start))
+        seen.attempts.setdefault(event.step, []).append(attempt)
+    seen.started[event.step] = event.time
+    seen.nodes[event.step] = event.node
+
+
 def _note(event: Retried | NodeLost, seen: Seen) -> None:
     time = round(event.time - (seen.outline.time if seen.outline else event.time), 3)
     message = clean_line(event.message.partition("\n")[0])
     if isinstance(event, Retried):
+        seen.retried[event.step] = event.time
         where = f", away from node {clean_name(event.node)}" if event.node else ""
         text = f"retry {event.attempt}{where}, after {round(event.wait, 1)} s: {message}"
         seen.notes.append(Note(time=time, text=text, step=clean_name(event.step), node=clean_name(event.node)))

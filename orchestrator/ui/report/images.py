@@ -21,8 +21,12 @@ def image_rows(outline: RunStarted, seen: Seen, states: Mapping[StepId, str], dr
         by_image.setdefault(step.image, []).append(step)
     for image in outline.images:
         steps = by_image.get(image.name, [])
-        builds = tuple(_build(build, _own(build, steps), seen, states) for build in image.builds)
-        verified = next((found for step in steps if step.kind == "verify" and (found := _digest(step, seen))), "")
+        verify = next((seen.finished.get(step.id) for step in steps if step.kind == "verify"), None)
+        sizes = {each.platform: each.size for each in verify.sizes} if verify else {}
+        builds = tuple(
+            _build(build, _own(build, steps), seen, states, size=sizes.get(build.platform)) for build in image.builds
+        )
+        verified = (verify.digest if verify else None) or ""
         place = drawing.places[image.name]
         yield ImageRow(
             name=clean_name(image.name),
@@ -41,7 +45,9 @@ def _own(build: BuildOutline, steps: Sequence[StepOutline]) -> list[StepOutline]
     return [step for step in steps if build.platform in step.platforms and step.kind in {"solve", "record", "test"}]
 
 
-def _build(build: BuildOutline, steps: Sequence[StepOutline], seen: Seen, states: Mapping[StepId, str]) -> BuildRow:
+def _build(
+    build: BuildOutline, steps: Sequence[StepOutline], seen: Seen, states: Mapping[StepId, str], *, size: int | None
+) -> BuildRow:
     digest = next((found for step in steps if step.kind == "record" and (found := _digest(step, seen))), "")
     return BuildRow(
         platform=clean_name(build.platform),
@@ -50,6 +56,7 @@ def _build(build: BuildOutline, steps: Sequence[StepOutline], seen: Seen, states
         mode=clean_name(build.mode),
         inputs=clean_name(build.inputs or ""),
         digest=clean_name(digest),
+        size=size,
     )
 
 

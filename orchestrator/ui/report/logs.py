@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from orchestrator.api.invocation import StepId
 from orchestrator.model import Model
-from orchestrator.ui.report.clean import clean_line
+from orchestrator.ui.report.clean import clean_line, clean_name
 from orchestrator.ui.report.encode import encode_for_page
 from orchestrator.ui.report.model import Log
 
@@ -62,7 +62,7 @@ def _fit(tail: LogTail, most: int) -> Log:
     while (weight := _weight(text)) > most:
         cut = True
         text = text[len(text) - len(text) * most // weight + 1 :]
-    return Log(path=tail.path, size=tail.size, text=text, cut=cut)
+    return Log(path=clean_name(tail.path), size=tail.size, text=text, cut=cut)
 
 
 def _weight(text: str) -> int:

@@ -23,6 +23,14 @@ class Note(Model, omit_defaults=True):
     node: str = ""
 
 
+class Attempt(Model):
+    """A step that ran on a node which was lost."""
+
+    node: str
+    start: float
+    end: float
+
+
 class StepRow(Model, omit_defaults=True):
     """A step.
 
@@ -35,12 +43,12 @@ class StepRow(Model, omit_defaults=True):
         node: where it ran; empty where it needs none.
         start: when it began; None where it never did.
         end: when it ended; of one that was running when the journal ends, that.
-        ready: when the last step that it needs had ended.
+        ready: when the last step that it needs had ended, or the last attempt.
         after: that step; empty where it needs none.
         needs: the steps before it.
+        attempts: where it ran before, in vain.
         critical: whether it is on the critical path.
         digest: what it gave.
-        size: how many bytes its layers have in the registry.
         cached: how many instructions of the Dockerfile BuildKit had in its cache,
         instructions: of how many.
         message: why it gave nothing: the first line.
@@ -61,9 +69,9 @@ class StepRow(Model, omit_defaults=True):
     ready: float | None = None
     after: str = ""
     needs: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
     critical: bool = False
     digest: str = ""
-    size: int | None = None
     cached: int = 0
     instructions: int = 0
     message: str = ""
@@ -74,7 +82,7 @@ class StepRow(Model, omit_defaults=True):
 
 
 class BuildRow(Model, omit_defaults=True):
-    """A platform build: what became of it, and why it was built, or not."""
+    """A platform build: what became of it, why it was built, or not, and how many bytes a registry keeps of it."""
 
     platform: str
     state: str

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import html
 import re
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Final
 
 from orchestrator.ui.report.encode import encode_for_page
@@ -46,7 +46,10 @@ def render_page(data: ReportData) -> bytes:
 
 
 def _read(name: str) -> str:
-    return (files("orchestrator.ui.report") / "assets" / name).read_text(encoding="utf-8")
+    content = get_data("orchestrator.ui.report", f"assets/{name}")
+    if content is None:
+        raise FileNotFoundError(name)
+    return content.decode()
 
 
 def _hash(text: str) -> str:

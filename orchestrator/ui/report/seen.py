@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.api.events import RunStarted, StepFinished, TagPut, VertexProgress
 from orchestrator.api.invocation import StepId
-from orchestrator.ui.report.model import Note
+from orchestrator.ui.report.model import Attempt, Note
 
 
 @dataclass
@@ -18,6 +18,8 @@ class Seen:
     exit_code: int | None = None
     started: dict[StepId, float] = field(default_factory=dict)
     finished: dict[StepId, StepFinished] = field(default_factory=dict)
+    retried: dict[StepId, float] = field(default_factory=dict)
+    attempts: dict[StepId, list[Attempt]] = field(default_factory=dict)
     nodes: dict[StepId, str] = field(default_factory=dict)
     vertexes: dict[StepId, dict[str, VertexProgress]] = field(default_factory=dict)
     warnings: dict[StepId, list[str]] = field(default_factory=dict)

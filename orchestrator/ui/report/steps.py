@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from orchestrator.api.events import RunStarted, VertexProgress
@@ -11,7 +11,7 @@ from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import StepOutline
 from orchestrator.ui.report.clean import clean_line, clean_lines, clean_name
 from orchestrator.ui.report.critical import Span, last_need
-from orchestrator.ui.report.model import Log, StepRow
+from orchestrator.ui.report.model import Attempt, Log, StepRow
 from orchestrator.ui.report.seen import Seen
 
 _INSTRUCTION: Final = re.compile(r"\[[^\]]*\b\d+/\d+\]")
@@ -32,6 +32,7 @@ def step_rows(
         after = last_need(step.needs, spans)
         finished = seen.finished.get(step.id)
         first, _, rest = (finished.message if finished else "").partition("\n")
+        attempts = tuple(seen.attempts.get(step.id, ()))
         cached, instructions = count_cached(seen.vertexes.get(step.id, {}))
         yield StepRow(
             id=clean_name(step.id),
@@ -42,9 +43,10 @@ def step_rows(
             node=clean_name(_node(step, seen)),
             start=span.start if span else None,
             end=span.end if span else None,
-            ready=_ready(after, span, spans),
+            ready=_ready(after, span, spans, attempts),
             after=clean_name(after),
             needs=tuple(map(clean_name, step.needs)),
+            attempts=attempts,
             critical=step.id in critical,
             digest=clean_name(finished.digest or "") if finished else "",
             cached=cached,
@@ -68,8 +70,9 @@ def _node(step: StepOutline, seen: Seen) -> str:
     return (finished.node if finished else "") or seen.nodes.get(step.id, "")
 
 
-def _ready(after: StepId, span: Span | None, spans: Mapping[StepId, Span]) -> float | None:
+def _ready(after: StepId, span: Span | None, spans: Mapping[StepId, Span], attempts: Sequence[Attempt]) -> float | None:
     """When nothing but a free slot was missing; None where it never began."""
     if span is None:
         return None
-    return min(spans[after].end, span.start) if after else 0.0
+    ended = (spans[after].end if after else 0.0, *(attempt.end for attempt in attempts))
+    return min(max(ended), span.start)

@@ -40,7 +40,7 @@ function readReport() {
   }));
   const steps = data.steps.map((step) => ({
     platforms: [], node: "", start: null, end: null, ready: null, after: "", needs: [], critical: false, digest: "",
-    size: null, cached: 0, instructions: 0, message: "", lines: [], hints: [], warnings: [], log: null, ...step,
+    attempts: [], cached: 0, instructions: 0, message: "", lines: [], hints: [], warnings: [], log: null, ...step,
   }));
   const imageByName = new Map(images.map((image) => [image.name, image]));
   const stepById = new Map(steps.map((step) => [step.id, step]));

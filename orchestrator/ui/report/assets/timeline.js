@@ -93,13 +93,15 @@ class Timeline {
     const state = stateOf(step.state);
     const bar = draw("g", {
       class: `step ${stateClass(barState(step))}${step.critical ? " critical" : ""}`, "data-step": step.id, role: "button",
-      tabindex: "-1", "aria-label": said(step),
+      tabindex: "-1", "aria-label": step.isLost ? `${step.id} on ${step.node}: lost with its node` : said(step),
     },
     draw("rect", { class: "box", x: left, y: top, width: right - left, height: high, rx: Math.min(3, (right - left) / 3) }),
     lane === LANE.node && room > 2
-      ? draw("text", { x: left + 4, y: top + 13.5 }, shorten(`${state.letter} ${what(step)}`, room)) : "");
-    step.middle = top + high / 2;
-    this.bars.set(step.id, bar);
+      ? draw("text", { x: left + 4, y: top + 13.5 }, shorten(`${step.isLost ? "L" : state.letter} ${what(step)}`, room)) : "");
+    if (!step.isLost) {
+      step.middle = top + high / 2;
+      this.bars.set(step.id, bar);
+    }
     return bar;
   }
 
@@ -130,7 +132,7 @@ class Timeline {
   }
 
   key(event, id) {
-    const all = this.groups.flatMap((group) => group.lanes.flat());
+    const all = this.groups.flatMap((group) => group.lanes.flat()).filter((step) => !step.isLost);
     const at = all.findIndex((step) => step.id === id);
     const jump = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (event.key === "Enter" || event.key === " ") {
@@ -150,7 +152,11 @@ class Timeline {
 // Steps that the engine does itself stand last, in thin lanes; so that nothing overlaps, each goes to the first free lane.
 function groupLanes(steps) {
   const groups = new Map();
-  const ran = steps.filter((step) => step.start !== null && step.kind !== "gate").sort((a, b) => a.start - b.start);
+  const last = steps.filter((step) => step.start !== null && step.kind !== "gate");
+  const lost = steps.flatMap((step) => step.attempts.map((attempt) => ({
+    ...step, ...attempt, ready: attempt.start, state: "cancelled", critical: false, isLost: true,
+  })));
+  const ran = [...last, ...lost].sort((a, b) => a.start - b.start);
   for (const step of ran) {
     const group = groups.get(step.node) ?? { node: step.node, label: step.node || "records, checks, tags", lanes: [] };
     groups.set(step.node, group);
@@ -190,6 +196,9 @@ function said(step) {
   }
   if (step.start - step.ready > 0.05) {
     parts.push(`waited ${duration(step.start - step.ready)} for a free slot`);
+  }
+  if (step.attempts.length) {
+    parts.push(`lost before with ${step.attempts.map((attempt) => `${attempt.node} after ${duration(attempt.end - attempt.start)}`).join(", ")}`);
   }
   if (step.critical) {
     parts.push("on the critical path");

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.api.events import (
     Event,
     NodeLost,
+    PlatformSize,
     Retried,
     RunFinished,
     RunStarted,
@@ -25,7 +26,7 @@ from orchestrator.api.events import (
 from orchestrator.api.outline import BuildOutline, ImageOutline, StepOutline, TagOutline
 from orchestrator.ui.report.fold import fold_report
 from orchestrator.ui.report.logs import no_log
-from orchestrator.ui.report.model import ImageRow, ReportData, StepRow
+from orchestrator.ui.report.model import Attempt, ImageRow, ReportData, StepRow
 from tests.unit.ui.report.journals import hostile_events, hostile_log, run_events
 
 AMD64 = "linux/amd64"
@@ -166,6 +167,26 @@ def test_retries_and_lost_nodes_are_noted() -> None:
     assert ["retry 2, away from node n1, after 1.5 s: reset", "node lost, not used for 60 s: no answer"] == [
         note.text for note in data.notes
     ]
+
+
+def test_a_step_that_moved_says_where_it_was_before() -> None:
+    """What it lost there is no waiting for a slot."""
+    data = fold(
+        begun("solve"),
+        *ran(SOLVE, 1, 9, node="n2")[:1],
+        Retried(step=SOLVE, attempt=1, message="gone", time=105, node="n"),
+        *ran(SOLVE, 6, 9, node="n2"),
+    )
+    step = step_of(data, SOLVE)
+    assert (Attempt(node="n", start=1.0, end=5.0),) == step.attempts
+    assert ("n2", 5.0, 6.0, 9.0) == (step.node, step.ready, step.start, step.end)
+
+
+def test_what_was_verified_has_its_sizes() -> None:
+    """Those of its platforms; what nobody looked at in this run has none."""
+    sizes = (PlatformSize(platform=AMD64, size=7), PlatformSize(platform="linux/arm64", size=9))
+    assert 7 == image_of(fold(begun("verify"), *ran(VERIFY, 0, 1, sizes=sizes))).builds[0].size
+    assert None is image_of(fold(begun("verify"))).builds[0].size
 
 
 def test_without_a_run_there_is_no_report() -> None:

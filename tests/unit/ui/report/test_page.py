@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,22 @@ def test_hostile_texts_stay_inside_their_element() -> None:
     assert data is not None
     assert not set("<>&\u2028\u2029") & set(data[1])
     assert [clean_name(name) for name in HOSTILE] == [image["name"] for image in json.loads(data[1])["images"]]
+
+
+def test_no_text_of_a_run_turns_what_stands_beside_it() -> None:
+    """Nor moves a cursor, wherever it is shown: every string of the page was looked through."""
+    found = re.search(r'id="data">(.*?)</script>', page(hostile=True), re.DOTALL)
+    assert found is not None
+    forbidden = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+    assert [] == [text for text in texts(json.loads(found[1])) if forbidden.search(text)]
+
+
+def texts(value: object) -> Iterator[str]:
+    """All strings in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts(inner)
 
 
 def test_the_title_is_escaped() -> None:
