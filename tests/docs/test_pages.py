@@ -19,6 +19,7 @@ WITH_LAB: Final = frozenset(
         "docs/how-to/backend-plugin.md",
         "docs/how-to/lock-base-images.md",
         "docs/how-to/prune.md",
+        "docs/how-to/report.md",
         "docs/how-to/reuse.md",
         "docs/how-to/saved-plans.md",
         "docs/how-to/tags.md",
