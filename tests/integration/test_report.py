@@ -15,7 +15,8 @@ from orchestrator.ui.report.logs import FindLog
 from orchestrator.ui.report.page import render_page
 from tests.integration.conftest import MakeWorkspace
 from tests.lab import Lab
-from tests.lab.browser import Browser, may_have_browser
+from tests.lab.availability import available
+from tests.lab.browser import Browser
 from tests.unit.ui.report.journals import HOSTILE, hostile_events, hostile_log, made_log, run_events
 
 pytestmark = pytest.mark.integration
@@ -65,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser(folder: Path) -> Iterator[Browser]:
     """Chromium; where one can be had, failing to start it is an error, never a skip."""
-    reason = may_have_browser()
+    reason = available()
     if reason is not None:
         pytest.skip(f"no browser: {reason}")
     with Browser(folder) as started:
@@ -127,9 +128,16 @@ def test_all_of_500_images_are_drawn(browser: Browser, large: str) -> None:
     with browser.page(large) as page:
         assert 500 == page.run("document.querySelectorAll('.node').length") == page.run(ROWS)
         sys.stderr.write(f"\n500 images: usable after {time.monotonic() - start:.1f} s\n")
-        assert page.run(RAN) == page.run("document.querySelectorAll('.step').length")
+        assert page.run(RAN) == page.run("document.querySelectorAll('.step:not(.lost)').length")
         assert 0 < int(str(page.run("document.querySelectorAll('.step.critical').length")))
         check_quiet(page, large)
+
+
+def test_what_was_lost_with_a_node_is_drawn(browser: Browser, large: str) -> None:
+    """Where it ran in vain, beside where it ran in the end; and each is noted below."""
+    with browser.page(large) as page:
+        lost = int(str(page.run("document.querySelectorAll('.step.lost').length")))
+        assert 0 < lost == page.run("document.querySelectorAll('#note-list li').length")
 
 
 def test_the_graph_zooms(browser: Browser, large: str) -> None:

@@ -20,7 +20,6 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
-from tests.lab.availability import available
 from tests.lab.failure import LabError
 from tests.lab.made_once import made_once
 from tests.lab.packages import STABLE_SUITE, cache_folder, unpack_system
@@ -49,18 +48,13 @@ Json: TypeAlias = Mapping[str, object]
 
 
 def browser_root() -> Path:
-    """The root file system that Chromium runs in; downloaded once (about 150 MB).
+    """The root file system that Chromium runs in; downloaded once (about 200 MB).
 
     Raises:
         LabUnavailable: the mirror cannot be reached or does not have the packages.
     """
     folder = cache_folder() / f"system-{STABLE_SUITE}-{'-'.join(PACKAGES)}"
     return made_once(folder, lambda made: unpack_system(STABLE_SUITE, PACKAGES, made))
-
-
-def may_have_browser() -> str | None:
-    """None if one can be had here, else the reason why not."""
-    return available()
 
 
 class _Request(msgspec.Struct):

@@ -92,7 +92,7 @@ class Timeline {
     const room = Math.floor((right - left - 8) / 6.2);
     const state = stateOf(step.state);
     const bar = draw("g", {
-      class: `step ${stateClass(barState(step))}${step.critical ? " critical" : ""}`, "data-step": step.id, role: "button",
+      class: `step ${stateClass(barState(step))}${step.critical ? " critical" : ""}${step.isLost ? " lost" : ""}`, "data-step": step.id, role: "button",
       tabindex: "-1", "aria-label": step.isLost ? `${step.id} on ${step.node}: lost with its node` : said(step),
     },
     draw("rect", { class: "box", x: left, y: top, width: right - left, height: high, rx: Math.min(3, (right - left) / 3) }),

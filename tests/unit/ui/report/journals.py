@@ -28,6 +28,7 @@ PLATFORMS = ("linux/amd64", "linux/arm64")
 NODES = ("amd-1", "amd-2", "arm-1", "arm-2")
 SLOTS = 4
 _LINES = 400
+_LOST = 0.02
 
 
 def digest(text: str) -> str:
@@ -136,6 +137,11 @@ def _step_events(
     step: StepOutline, state: StepState, start: float, seconds: float, node: str, dice: random.Random
 ) -> Iterator[tuple[float, Event]]:
     end = start + seconds
+    if step.kind == "solve" and dice.random() < _LOST:
+        elsewhere, gone = next(other for other in step.nodes if other != node), start + seconds / 4
+        yield start, StepStarted(step=step.id, time=start, node=elsewhere)
+        yield gone, Retried(step=step.id, attempt=1, message="no answer for 20 s", time=gone, node=elsewhere)
+        start = gone
     yield start, StepStarted(step=step.id, time=start, node=node)
     if step.kind == "solve":
         for number in range(1, 5):
