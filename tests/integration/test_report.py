@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +16,8 @@ from orchestrator.api.events import Event
 from orchestrator.ui.report.fold import fold_report
 from orchestrator.ui.report.logs import FindLog
 from orchestrator.ui.report.page import render_page
-from tests.integration.conftest import MakeWorkspace
+from tests.integration.conftest import MakeWorkspace, end_processes
+from tests.integration.workspace import MARK
 from tests.lab import Lab
 from tests.lab.availability import available
 from tests.lab.browser import Browser
@@ -120,6 +124,27 @@ def test_a_run_in_which_an_image_failed(
         sizes = page.run_list("[...document.querySelectorAll('#rows tr')].map((row) => row.children[5].textContent)")
         assert ["MB", "", "MB", ""] == [size.rpartition(" ")[2] for size in sizes]
         check_quiet(page, "real.html")
+
+
+def test_a_run_that_was_killed(make_workspace: MakeWorkspace, browser: Browser, folder: Path) -> None:
+    """What it was doing is unfinished, what it had done is done, and the report says that it never ended."""
+    workspace = make_workspace({**FILES, "broken/Dockerfile": "FROM good\nRUN echo begun; sleep 86400\n"})
+    with workspace.start("build", "--push", "--verbose") as process:
+        assert process.stderr is not None
+        seen: set[str] = set()
+        for line in iter(process.stderr.readline, ""):
+            seen |= {word for word in ("| begun", "verify:other  done") if word in line}
+            if len(seen) == 2:
+                break
+        os.kill(process.pid, signal.SIGKILL)
+    end_processes(workspace.environ[MARK])
+    workspace.succeed("report", f"--output={folder / 'killed.html'}")
+    with browser.page("killed.html") as page:
+        assert {"good": "B", "broken": "U", "child": "N", "other": "B"} == page.run(STATES)
+        outcome = page.run("document.querySelector('#outcome').textContent")
+        assert "✗ has not ended: it was cut off, or still runs" == outcome
+        check_quiet(page, "killed.html")
+    shutil.rmtree(workspace.root / ".orchestrate")  # a run that was killed cleans nothing up
 
 
 def test_all_of_500_images_are_drawn(browser: Browser, large: str) -> None:

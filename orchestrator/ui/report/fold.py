@@ -89,7 +89,7 @@ def gather(events: Iterable[Event]) -> Seen:
             seen = Seen()
             seen.outline = event
         _take(event, seen)
-        if not isinstance(event, VertexProgress | BuildWarning) and hasattr(event, "time"):
+        if hasattr(event, "time"):  # not all events have one of their own
             seen.last = max(seen.last, event.time)
     return seen
 
