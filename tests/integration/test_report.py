@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -163,6 +164,18 @@ def test_what_was_lost_with_a_node_is_drawn(browser: Browser, large: str) -> Non
     with browser.page(large) as page:
         lost = int(str(page.run("document.querySelectorAll('.step.lost').length")))
         assert 0 < lost == page.run("document.querySelectorAll('#note-list li').length")
+
+
+def test_a_step_says_who_it_waited_for(browser: Browser, large: str) -> None:
+    """When the mouse is over it: the need that ended last, and the step that held the slot."""
+    waited = (
+        "[...document.querySelectorAll('.step')].find((one) => /, until solve:/.test(one.getAttribute('aria-label')))"
+    )
+    with browser.page(large) as page:
+        page.run(f"{waited}.querySelector('.box').dispatchEvent(new PointerEvent('pointerover', {{bubbles: true}}))")
+        said = str(page.run("document.querySelector('#timeline-said').textContent"))
+        assert re.search(r"waited \S+ for a free slot, until solve:\S+ ended", said)
+        assert str(page.run("document.querySelector('.link').getAttribute('d')")).startswith("M")
 
 
 def test_the_graph_zooms(browser: Browser, large: str) -> None:

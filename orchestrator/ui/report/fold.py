@@ -151,7 +151,8 @@ def _span(step: StepId, needs: tuple[StepId, ...], seen: Seen, zero: float) -> S
         return None
     end = finished.time if finished else seen.last
     start = round(max(started - zero, 0.0), 3)
-    return Span(start=start, end=max(round(end - zero, 3), start), needs=needs)
+    node = (finished.node if finished else "") or seen.nodes.get(step, "")
+    return Span(start=start, end=max(round(end - zero, 3), start), needs=needs, node=node)
 
 
 def _critical(path: tuple[str, ...], spans: dict[str, Span]) -> Critical:

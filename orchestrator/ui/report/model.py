@@ -45,6 +45,7 @@ class StepRow(Model, omit_defaults=True):
         end: when it ended; of one that was running when the journal ends, that.
         ready: when the last step that it needs had ended, or the last attempt.
         after: that step; empty where it needs none.
+        behind: the step on the same node whose end gave it a slot; empty where it waited for none.
         needs: the steps before it.
         attempts: where it ran before, in vain.
         critical: whether it is on the critical path.
@@ -68,6 +69,7 @@ class StepRow(Model, omit_defaults=True):
     end: float | None = None
     ready: float | None = None
     after: str = ""
+    behind: str = ""
     needs: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     critical: bool = False

@@ -8,9 +8,8 @@ from typing import Final
 
 from orchestrator.api.events import RunStarted, VertexProgress
 from orchestrator.api.invocation import StepId
-from orchestrator.api.outline import StepOutline
 from orchestrator.ui.report.clean import clean_line, clean_lines, clean_name
-from orchestrator.ui.report.critical import Span, last_need
+from orchestrator.ui.report.critical import Span, last_need, slot_holders
 from orchestrator.ui.report.model import Attempt, Log, StepRow
 from orchestrator.ui.report.seen import Seen
 
@@ -27,12 +26,14 @@ def step_rows(
     logs: Mapping[StepId, Log],
 ) -> Iterator[StepRow]:
     """All steps, in the order of the plan."""
+    holders = slot_holders(spans)
     for step in outline.steps:
         span = spans.get(step.id)
         after = last_need(step.needs, spans)
         finished = seen.finished.get(step.id)
         first, _, rest = (finished.message if finished else "").partition("\n")
         attempts = tuple(seen.attempts.get(step.id, ()))
+        ready, behind = _ready(after, span, spans, attempts), holders.get(step.id, "")
         cached, instructions = count_cached(seen.vertexes.get(step.id, {}))
         yield StepRow(
             id=clean_name(step.id),
@@ -40,11 +41,12 @@ def step_rows(
             image=clean_name(step.image),
             state=states[step.id],
             platforms=tuple(map(clean_name, step.platforms)),
-            node=clean_name(_node(step, seen)),
+            node=clean_name(span.node if span else ""),
             start=span.start if span else None,
             end=span.end if span else None,
-            ready=_ready(after, span, spans, attempts),
+            ready=ready,
             after=clean_name(after),
+            behind=clean_name(behind) if behind and ready is not None and spans[behind].end > ready else "",
             needs=tuple(map(clean_name, step.needs)),
             attempts=attempts,
             critical=step.id in critical,
@@ -63,11 +65,6 @@ def count_cached(vertexes: Mapping[str, VertexProgress]) -> tuple[int, int]:
     """How many instructions were in BuildKit's cache, and how many there were."""
     states = [vertex.state for vertex in vertexes.values() if _INSTRUCTION.match(vertex.name)]
     return states.count("cached"), len(states)
-
-
-def _node(step: StepOutline, seen: Seen) -> str:
-    finished = seen.finished.get(step.id)
-    return (finished.node if finished else "") or seen.nodes.get(step.id, "")
 
 
 def _ready(after: StepId, span: Span | None, spans: Mapping[StepId, Span], attempts: Sequence[Attempt]) -> float | None:

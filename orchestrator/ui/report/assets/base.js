@@ -39,7 +39,7 @@ function readReport() {
     needs: [], builds: [], tags: [], version: "", digest: "", neededBy: [], steps: [], ...image,
   }));
   const steps = data.steps.map((step) => ({
-    platforms: [], node: "", start: null, end: null, ready: null, after: "", needs: [], critical: false, digest: "",
+    platforms: [], node: "", start: null, end: null, ready: null, after: "", behind: "", needs: [], critical: false, digest: "",
     attempts: [], cached: 0, instructions: 0, message: "", lines: [], hints: [], warnings: [], log: null, ...step,
   }));
   const imageByName = new Map(images.map((image) => [image.name, image]));

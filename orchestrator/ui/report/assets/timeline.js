@@ -119,9 +119,12 @@ class Timeline {
       return;
     }
     byId("timeline-said").textContent = said(step);
-    const before = this.report.stepById.get(step.after);
-    this.link.setAttribute("d", before?.middle
-      ? `M${this.x(before.end)},${before.middle}L${this.x(step.ready)},${step.middle}L${this.x(step.start)},${step.middle}` : "");
+    const [before, behind] = [this.report.stepById.get(step.after), this.report.stepById.get(step.behind)];
+    const [ready, start] = [this.x(step.ready), this.x(step.start)];
+    this.link.setAttribute("d", [
+      before?.middle ? `M${this.x(before.end)},${before.middle}L${ready},${step.middle}L${start},${step.middle}` : "",
+      behind?.middle ? `M${this.x(behind.end)},${behind.middle}L${start},${step.middle}` : "",
+    ].join(""));
   }
 
   open(id) {
@@ -195,7 +198,7 @@ function said(step) {
     parts.push(`could begin at +${duration(step.ready)}, after ${step.after}`);
   }
   if (step.start - step.ready > 0.05) {
-    parts.push(`waited ${duration(step.start - step.ready)} for a free slot`);
+    parts.push(`waited ${duration(step.start - step.ready)} for a free slot${step.behind ? `, until ${step.behind} ended` : ""}`);
   }
   if (step.attempts.length) {
     parts.push(`lost before with ${step.attempts.map((attempt) => `${attempt.node} after ${duration(attempt.end - attempt.start)}`).join(", ")}`);

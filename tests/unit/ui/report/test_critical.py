@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.ui.report.critical import Span, critical_path, last_need
+from orchestrator.ui.report.critical import Span, critical_path, last_need, slot_holders
 
 
 def test_it_leads_back_through_the_need_that_ended_last() -> None:
@@ -19,6 +19,18 @@ def test_it_leads_back_through_the_need_that_ended_last() -> None:
         "other": Span(start=0, end=9.5),
     }
     assert ("late", "last") == critical_path(spans)
+
+
+def test_a_slot_was_held_by_who_ended_last_before() -> None:
+    """On the same node; elsewhere, later, or without a node nobody holds one."""
+    spans = {
+        "first": Span(start=0, end=4, node="n"),
+        "second": Span(start=0, end=6, node="n"),
+        "elsewhere": Span(start=0, end=6.5, node="m"),
+        "third": Span(start=7, end=8, node="n"),
+        "check": Span(start=6.5, end=7),
+    }
+    assert {"third": "second"} == slot_holders(spans)
 
 
 def test_what_never_ran_is_not_in_it() -> None:

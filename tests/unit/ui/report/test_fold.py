@@ -119,6 +119,14 @@ def test_a_step_says_what_it_waited_for() -> None:
     assert (5.0, 2.0, 8.0) == (data.critical.work, data.critical.waited, data.seconds)
 
 
+def test_a_step_says_who_held_its_slot() -> None:
+    """The step whose end let it begin; one that waited for what it needs was behind nobody."""
+    held = fold(begun("solve", "record"), *ran("record:app@linux/amd64", 0, 4), *ran(SOLVE, 5, 6))
+    assert (RECORD, 0.0, 5.0) == ((step := step_of(held, SOLVE)).behind, step.ready, step.start)
+    needed = fold(begun("solve", "record"), *ran(SOLVE, 0, 4), *ran(RECORD, 4, 6))
+    assert "" == step_of(needed, RECORD).behind
+
+
 def test_only_instructions_count_as_cached() -> None:
     """The last state of each vertex counts; what BuildKit does for itself is never in a cache."""
     vertexes = (
