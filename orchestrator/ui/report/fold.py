@@ -16,6 +16,7 @@ from orchestrator.api.events import (
     StepFinished,
     StepStarted,
     TagPut,
+    TagRestored,
     TagsKept,
     VertexProgress,
 )
@@ -89,7 +90,8 @@ def gather(events: Iterable[Event]) -> Seen:
             seen = Seen()
             seen.outline = event
         _take(event, seen)
-        if hasattr(event, "time"):  # not all events have one of their own
+        # not all events have a time of their own, and what is undone is undone after the run
+        if hasattr(event, "time") and not isinstance(event, TagRestored):
             seen.last = max(seen.last, event.time)
     return seen
 
@@ -106,16 +108,25 @@ def _take(event: Event, seen: Seen) -> None:
             warnings = seen.warnings.setdefault(event.step, [])
             if len(warnings) < _MOST_WARNINGS:
                 warnings.append(clean_line(event.message))
-        case TagsKept():
-            seen.before |= {move.reference: move.before or "" for move in event.moves}
-        case TagPut():
-            seen.put[event.reference] = event
+        case TagsKept() | TagPut() | TagRestored():
+            _take_tag(event, seen)
         case RunFinished():
             seen.exit_code = event.exit_code
         case Retried() | NodeLost():
             _note(event, seen)
         case _:
             pass
+
+
+def _take_tag(event: TagsKept | TagPut | TagRestored, seen: Seen) -> None:
+    match event:
+        case TagsKept():
+            seen.before |= {move.reference: move.before or "" for move in event.moves}
+        case TagPut():
+            seen.put[event.reference] = event
+            seen.undone.discard(event.reference)
+        case TagRestored():
+            seen.undone.add(event.reference)
 
 
 def _start(event: StepStarted, seen: Seen) -> None:

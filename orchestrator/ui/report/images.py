@@ -69,7 +69,9 @@ def _tag(reference: str, image: ImageOutline, outline: RunStarted, seen: Seen) -
     """What became of a tag; only where the run is to put tags at all is it said that one was not put."""
     put = seen.put.get(reference)
     before = (put.previous if put else seen.before.get(reference)) or ""
-    if put is not None:
+    if reference in seen.undone:
+        state = "undone"
+    elif put is not None:
         state = "stands" if put.previous == put.digest else "put"
     elif outline.destination != "push":
         state = ""

@@ -98,7 +98,7 @@ class BuildRow(Model, omit_defaults=True):
 class TagRow(Model, omit_defaults=True):
     """A tag and what it pointed at before (empty: nothing, or nobody looked).
 
-    `state` is `put`, `stands`, `not put`, or empty where the run was to put none.
+    `state` is `put`, `stands`, `not put`, `undone`, or empty where the run was to put none.
     """
 
     ref: str

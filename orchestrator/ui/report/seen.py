@@ -24,5 +24,6 @@ class Seen:
     vertexes: dict[StepId, dict[str, VertexProgress]] = field(default_factory=dict)
     warnings: dict[StepId, list[str]] = field(default_factory=dict)
     before: dict[str, str] = field(default_factory=dict)
+    undone: set[str] = field(default_factory=set)
     put: dict[str, TagPut] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)

@@ -20,6 +20,7 @@ from orchestrator.api.events import (
     StepStarted,
     StepState,
     TagPut,
+    TagRestored,
     TagsKept,
     VertexProgress,
 )
@@ -155,6 +156,13 @@ def test_tags_say_what_became_of_them() -> None:
     ]
     assert ["put", "not put", "stands", "stands", ""] == [row.state for row in rows]
     assert ["sha256:1", "sha256:1", "sha256:2", "", ""] == [row.before for row in rows]
+
+
+def test_what_was_undone_after_the_run_is_said() -> None:
+    """By `--rollback`, however much later: the run took no longer for that."""
+    put = TagPut(step=PROMOTE, reference="r/app:1", digest="sha256:2", previous="sha256:1", time=101)
+    data = fold(begun("promote"), put, TagRestored(reference="r/app:1", digest="sha256:1", time=9999))
+    assert ("undone", 1.0) == (image_of(data).tags[0].state, data.seconds)
 
 
 def test_failures_keep_their_lines_and_hints() -> None:
