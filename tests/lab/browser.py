@@ -1,7 +1,7 @@
 """A headless Chromium that no network can be reached from, driven through its DevTools protocol over a pipe.
 
-It is unpacked from Debian packages into the lab's cache and runs in namespaces of its own: mounts, processes, network.
-When its first process ends, nothing of it is left. https://chromedevtools.github.io/devtools-protocol/
+It is unpacked from Debian packages into the lab's cache and runs in a cell of its own, of which nothing is left.
+https://chromedevtools.github.io/devtools-protocol/
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import fcntl
 import json
 import os
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -30,17 +32,7 @@ _FLAGS: Final = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
     "--remote-debugging-pipe", "--user-data-dir=/tmp/profile",
 )  # fmt: skip
-_ENTER: Final = """
-mount --rbind /dev "$1/dev"
-mount -t proc proc "$1/proc"
-mount -t tmpfs tmpfs "$1/tmp"
-mkdir "$1/tmp/pages"
-mount --bind "$2" "$1/tmp/pages"
-root=$1
-shift 2
-exec 3</dev/fd/{reads} 4>/dev/fd/{writes}
-exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 chroot "$root" "$@"
-"""
+_PROJECT: Final = Path(__file__).resolve().parents[2]
 _LOWEST: Final = 10  # descriptors of ours stay clear of 3 and 4, which are Chromium's
 _PATIENCE: Final = 120.0  # seconds; only what would never end takes that long
 
@@ -90,12 +82,13 @@ class Browser:
     def __enter__(self) -> Self:
         root = browser_root()
         (theirs_in, ours_out), (ours_in, theirs_out) = _pipe(), _pipe()
-        enter = _ENTER.format(reads=theirs_in, writes=theirs_out)
-        argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--propagation=private", "sh", "-ec"]
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestrate-browser-"))
         self._log = self._stack.enter_context((self._pages / "chromium.log").open("wb"))
+        cell = ["-m", "tests.lab.browser_cell", str(root), str(self._pages), folder, str(theirs_in), str(theirs_out)]
         self._process = subprocess.Popen(
-            [*argv, enter, "sh", str(root), str(self._pages), "/usr/lib/chromium/chromium", *_FLAGS, "about:blank"],
-            pass_fds=(theirs_in, theirs_out), stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            [sys.executable, *cell, "/usr/lib/chromium/chromium", *_FLAGS, "about:blank"],
+            cwd=_PROJECT, pass_fds=(theirs_in, theirs_out),
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
         )  # fmt: skip
         self._stack.callback(self._end)
         for descriptor in (theirs_in, theirs_out):
