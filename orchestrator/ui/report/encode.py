@@ -6,13 +6,9 @@ from typing import Final
 
 import msgspec
 
-_ESCAPES: Final = {
-    ord("<"): "\\u003c",
-    ord(">"): "\\u003e",
-    ord("&"): "\\u0026",
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
+_ESCAPES: Final = (
+    ("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"),
+)  # fmt: skip
 """These stand only inside strings of JSON, where an escape means the same."""
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -24,4 +20,7 @@ def encode_for_page(value: object) -> str:
     Raises:
         UnicodeEncodeError: a text in it is no Unicode; `clean_line` and `clean_name` leave none such.
     """
-    return _ENCODER.encode(value).decode().translate(_ESCAPES)
+    text = _ENCODER.encode(value).decode()
+    for letter, escape in _ESCAPES:  # several times as fast as `translate`
+        text = text.replace(letter, escape)
+    return text
