@@ -52,7 +52,7 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["plan", "build", "promote", "graph", "export", "verify", "doctor", "builders", "schema"]
+    "command", ["plan", "build", "promote", "report", "graph", "export", "verify", "doctor", "builders", "schema"]
 )
 def test_help_of_a_command_loads_nothing_heavy(command: str) -> None:
     """It loads its own module, and what its options are made of."""

@@ -82,6 +82,17 @@ def test_installed_command_has_help(installed: Path) -> None:
     assert "plan" in run(str(installed / "orchestrate"), "--help")
 
 
+def test_installed_command_makes_a_report(installed: Path, tmp_path: Path) -> None:
+    """Template, style and program of its page are in the wheel."""
+    (tmp_path / "builds.toml").touch()
+    (tmp_path / ".orchestrate").mkdir()
+    begun = '{"type":"run-started","run":"r","time":1,"project":"p","destination":"oci","steps":[],"images":[]}'
+    (tmp_path / ".orchestrate/journal.jsonl").write_text(f'{{"format":1}}\n{begun}\n')
+
+    run(str(installed / "orchestrate"), "report", "--output=report.html", cwd=tmp_path)
+    assert "class Timeline" in (tmp_path / "report.html").read_text()
+
+
 def test_installed_command_plans(installed: Path, tmp_path: Path) -> None:
     """`orchestrate plan` finds its backends through the entry points of the wheel."""
     (tmp_path / "builds.toml").write_text(BUILD_FILE)

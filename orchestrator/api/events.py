@@ -39,10 +39,18 @@ class StepStarted(Model, tag="step-started"):
     node: str = ""
 
 
+class PlatformSize(Model):
+    """How many bytes a registry keeps of one platform: config and layers, compressed as they are."""
+
+    platform: str
+    size: int
+
+
 class StepFinished(Model, tag="step-finished"):
     """A step ended: with the digest it gave, or with why it gave none. `seconds` is the time it took.
 
-    The first line of the message says what went wrong; the others are the last that the child printed.
+    The first line of the message says what went wrong; the others are the last that the child printed. What was
+    verified has the `sizes` of its platforms.
     """
 
     step: StepId
@@ -53,6 +61,7 @@ class StepFinished(Model, tag="step-finished"):
     digest: str | None = None
     message: str = ""
     hints: tuple[str, ...] = ()
+    sizes: tuple[PlatformSize, ...] = ()
 
 
 class ChildStarted(Model, tag="child-started"):

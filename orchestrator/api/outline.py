@@ -42,11 +42,12 @@ class BuildOutline(Model):
 
 
 class ImageOutline(Model):
-    """An image: what happens to it, the tags that it is to have, and the digest of its index where that stands."""
+    """An image: what happens to it, what it needs, its tags, and the digest of its index where that stands."""
 
     name: str
     action: str
     builds: tuple[BuildOutline, ...]
+    needs: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     version: str | None = None
     digest: str | None = None

@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "apply": "Do what a saved plan says, here or in parts, or say what has changed.",
     "diff": "Show what is different between two plans.",
     "promote": "Put the tags of what `build --stage` left under private names.",
+    "report": "Show the last run as one HTML file: graph, timeline, logs.",
     "lock": "Pin the external images that builds take to digests, in builds.lock.",
     "prune": "Delete old state from registries: private names that nothing needs.",
     "graph": "Show which image needs which.",

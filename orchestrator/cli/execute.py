@@ -19,6 +19,7 @@ from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.progress import follow_run, write_job_summary
 from orchestrator.cli.recheck import make_input_check
+from orchestrator.cli.reporting import check_report, write_report
 from orchestrator.cli.resume import PlanKeeper
 from orchestrator.cli.rollback import moves_of_run
 from orchestrator.cli.run_options import RunOptions
@@ -80,6 +81,7 @@ def execute(
         OrchestratorError: the class of the first failure; what failed was printed before.
     """
     root = prepared.loaded.root
+    check_report(options.report_file)
     with open_result(root, options.result_file) as file, open_run(root) as folder:
         if not prepared.plan.destination.uses_registry:
             prepare_homes(root, os.environ)
@@ -104,8 +106,10 @@ def execute(
             file.write(render_result(result))
         if keeper and not result.exit_code and not ran.interrupted:
             keeper.end()
+        report = write_report(root, options.report_file) if options.report_file else None
     places = render_places(prepared.plan, ran.events, lambda path: shown_path(root / path))
-    print_note(f"{places}result: {shown_path(file.path)}")
+    shown = f"\nreport: {shown_path(report)}" if report else ""
+    print_note(f"{places}result: {shown_path(file.path)}{shown}")
     promote = _promote_command(root, file)
     if ran.interrupted or result.exit_code == InterruptedRunError.exit_code:
         message = "interrupted"

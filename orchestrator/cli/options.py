@@ -108,6 +108,18 @@ def result_option(purpose: str) -> Callable[[_F], _F]:  # type: ignore[explicit-
     )
 
 
+def report_option(name: str, purpose: str) -> Callable[[_F], _F]:  # type: ignore[explicit-any]  # as above
+    """An option that names the file of a report."""
+    return click.option(
+        name,
+        "report_file",
+        metavar="FILE",
+        type=click.Path(path_type=Path, readable=False),
+        callback=_named_file,
+        help=purpose,
+    )
+
+
 def _named_file(_context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """An empty name is what is left of a variable that nobody set; to ignore it would write elsewhere."""
     if value == Path():
@@ -120,13 +132,15 @@ def _refuse_empty(option: str, metavar: str) -> NoReturn:
     raise UsageError(message, hints=(f"name one, or leave `{option}` out",))
 
 
+file_option = click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The builds.toml; the nearest one above this folder unless said.",
+)
+
 _PROJECT = (
-    click.option(
-        "-f",
-        "--file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The builds.toml; the nearest one above this folder unless said.",
-    ),
+    file_option,
     click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of [vars]."),
     click.option(
         "--set",

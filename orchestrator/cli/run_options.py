@@ -8,7 +8,14 @@ from typing import TypeVar
 
 import click
 
-from orchestrator.cli.options import ProjectOptions, jobs_option, make_project_options, progress_option, result_option
+from orchestrator.cli.options import (
+    ProjectOptions,
+    jobs_option,
+    make_project_options,
+    progress_option,
+    report_option,
+    result_option,
+)
 from orchestrator.model import Model
 
 _F = TypeVar("_F", bound=Callable[..., object])  # type: ignore[explicit-any]  # commands take what click gives them
@@ -26,6 +33,7 @@ class RunOptions(Model):
         progress: how what runs is shown.
         project: which project, for the command that runs a failed build alone.
         result_file: where the result is written; the project's own place unless said.
+        report_file: where a report is written; nowhere unless said.
     """
 
     jobs: int = 1
@@ -36,6 +44,7 @@ class RunOptions(Model):
     result_file: Path | None = None
     progress: str = "auto"
     project: ProjectOptions = ProjectOptions()
+    report_file: Path | None = None
 
 
 def run_options(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
@@ -66,12 +75,13 @@ _RUN = (
         "--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result."
     ),
     result_option("Where to write the result; .orchestrate/result.json unless said."),
+    report_option("--report", "Write a report of the run there: one HTML file, as `orchestrate report` does."),
 )
 
 
 def make_run_options(values: Mapping[str, object]) -> RunOptions:
     """The options of a command's keyword arguments."""
-    jobs, result_file = values["jobs"], values["result_file"]
+    jobs, result_file, report_file = values["jobs"], values["result_file"], values["report_file"]
     return RunOptions(
         jobs=jobs if isinstance(jobs, int) else 1,
         fail_fast=values["keep_going"] is False,
@@ -81,4 +91,5 @@ def make_run_options(values: Mapping[str, object]) -> RunOptions:
         result_file=result_file if isinstance(result_file, Path) else None,
         progress=str(values["progress"]),
         project=make_project_options(values),
+        report_file=report_file if isinstance(report_file, Path) else None,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
+from orchestrator.api.events import PlatformSize
 from orchestrator.api.invocation import StepId
 from orchestrator.engine.copy import copy_tree
 from orchestrator.engine.inputs import InputKeeper
@@ -172,7 +173,9 @@ class Actions:
         self._remember(step, home, _fetch(home, digest))
         if isinstance(step.home, LayoutHome):
             self._forget(self._layout(step.home))
-        return StepResult(digest=digest)
+        sized = ((str(one.platform), one.size) for one in report.platforms)
+        sizes = tuple(PlatformSize(platform=platform, size=size) for platform, size in sized if size is not None)
+        return StepResult(digest=digest, sizes=sizes)
 
     def export(self, step: ExportStep) -> StepResult:
         """Give a verified index to the layout that was asked for, by hard links where the disk has them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
+from orchestrator.api.events import PlatformSize
 from orchestrator.api.invocation import BuilderOf, DigestOf, FileOf, Late, PathOf, StepId, Word
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
@@ -13,7 +14,8 @@ from orchestrator.oci.digest import Digest
 class StepResult(Model):
     """What a step gave: the digest of its index (or what it put), and where it has one, of the lone manifest in it.
 
-    `path` is the folder of a layout that a solve wrote, `key` what a record is known by, `seconds` how long it took.
+    `path` is the folder of a layout that a solve wrote, `key` what a record is known by, `seconds` how long it took,
+    `sizes` those of the platforms that were verified.
     """
 
     digest: Digest | None = None
@@ -21,6 +23,7 @@ class StepResult(Model):
     path: str = ""
     key: str = ""
     seconds: float = 0.0
+    sizes: tuple[PlatformSize, ...] = ()
 
 
 class Where(Model):

@@ -254,7 +254,7 @@ class Engine:
         if key:
             for test in self._tests.get(step.id, ()):
                 self._schedule.pin(test, key)
-        self._finish(running, StepState.DONE, digest=result.manifest or result.digest)
+        self._finish(running, StepState.DONE, result=result)
         return _Ended()
 
     async def _place(self, key: NodeKey, folder: Path) -> Place:
@@ -303,7 +303,7 @@ class Engine:
         running: _Running,
         state: StepState,
         *,
-        digest: Digest | None = None,
+        result: StepResult | None = None,
         error: OrchestratorError | None = None,
     ) -> None:
         now = time.time()
@@ -315,9 +315,10 @@ class Engine:
                 time=now,
                 seconds=now - running.since,
                 node=running.node,
-                digest=digest,
+                digest=(result.manifest or result.digest) if result else None,
                 message="\n".join((error.message, *lines)) if error else "",
                 hints=error.hints if error else (),
+                sizes=result.sizes if result else (),
             )
         )
 

@@ -48,13 +48,17 @@ class Depth(Enum):
 
 
 class PlatformReport(Model):
-    """What was seen of one platform: how many files, and how many of them were programs or libraries."""
+    """What was seen of one platform: how many files, and how many of them were programs or libraries.
+
+    `size` is what its manifest says of config and layers, in bytes; None where that is not sound.
+    """
 
     platform: Platform
     digest: Digest
     files: int
     programs: int
     findings: tuple[Finding, ...]
+    size: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -126,6 +130,13 @@ def verify_image(
         inspection.look(depth)
     common = _printable(f for f in structure.findings if not any(one.owns(f) for one in inspections))
     return replace(report, findings=common, platforms=tuple(inspection.report() for inspection in inspections))
+
+
+def _size(image: PlatformImage) -> int | None:
+    if image.contents is None:
+        return None
+    manifest = image.contents.manifest
+    return manifest.config.size + sum(layer.size for layer in manifest.layers)
 
 
 def _is_ok(findings: Iterable[Finding]) -> bool:
@@ -233,6 +244,7 @@ class _Inspection:
             files=self._files,
             programs=self._programs,
             findings=_printable((*self.findings, *notes)),
+            size=_size(self._image),
         )
 
     def look(self, depth: Depth) -> None:

@@ -39,6 +39,7 @@ def _image(image: PlannedImage, builds: Iterable[PlatformBuild]) -> ImageOutline
         name=image.name,
         action=image.action.value,
         builds=tuple(map(_build, builds)),
+        needs=tuple(dict.fromkeys(edge.parent for edge in image.edges)),
         tags=tuple(str(tag.reference or tag.name) for tag in image.tags),
         version=image.version,
         digest=image.digest,

@@ -6,9 +6,7 @@ ends the logs, not the run: `problem` says so.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import stat
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,16 +19,13 @@ from orchestrator.api.events import Event, LogLine, Retried, RunStarted, StepFin
 from orchestrator.api.invocation import StepId
 from orchestrator.model import Model
 from orchestrator.state.beneath import Missing, open_folder
+from orchestrator.state.stored_logs import ENDING, FOLDER, log_names
 from orchestrator.state.workspace import NAME
 
-FOLDER: Final = "logs"
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Of one step; what it prints after that is not kept."""
 MOST_OPEN: Final = 32
-_ENDING: Final = ".log"
-_LONGEST_NAME: Final = 100
 _MOST_VERTEXES: Final = 1024
-_ODD: Final = re.compile(r"[^A-Za-z0-9._@-]+")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -114,7 +109,7 @@ class StepLogs:
         with open_folder(self._root, (NAME, FOLDER), Missing.CREATE) as folder:
             self._folder = os.dup(folder)
         with os.scandir(self._folder) as entries:
-            old = [entry.name for entry in entries if entry.name.endswith(_ENDING)]
+            old = [entry.name for entry in entries if entry.name.endswith(ENDING)]
         for name in old:
             with suppress(IsADirectoryError, PermissionError):
                 os.unlink(name, dir_fd=self._folder)
@@ -173,11 +168,10 @@ class StepLogs:
 
     def _name(self, step: StepId) -> str:
         """`solve-api@linux-arm64.log`: readable, and no other step's, in file systems without letter case either."""
-        stem = _ODD.sub("-", step).lstrip(".-")
-        if len(stem) > _LONGEST_NAME or stem.lower() in self._names:
-            stem = f"{stem[:_LONGEST_NAME]}-{hashlib.sha256(step.encode('utf-8', 'replace')).hexdigest()[:12]}"
-        self._names.add(stem.lower())
-        return stem + _ENDING
+        unique, plain = log_names(step)
+        name = unique if plain.lower() in self._names else plain
+        self._names.add(name.lower())
+        return name
 
     def _first(self, message: str) -> str:
         return self._clean(message.partition("\n")[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from orchestrator.state.beneath import Durability, Missing, open_folder, open_named, write_whole
+from orchestrator.state.beneath import Durability, Missing, open_folder, open_named, try_to_create, write_whole
 
 _HEAD: Final = 4096
 """Bytes; by these a file is known for ours."""
@@ -25,13 +25,34 @@ def replace_own(path: Path, content: bytes, *, is_own: Callable[[bytes], bool], 
         OSError: it cannot be written, or is no regular file; with the path as the user knows it.
     """
     try:
-        if path.exists():
-            with open_named(path) as file:
-                head = file.read(_HEAD)
-            if head and not is_own(head):
-                return False
+        if not _is_free(path, is_own):
+            return False
         with open_folder(path.parent, (), Missing.FAIL) as folder:
             write_whole(path.name, folder, lambda file: file.write(content), durability)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     return True
+
+
+def can_replace(path: Path, *, is_own: Callable[[bytes], bool]) -> bool:
+    """Whether `replace_own` would write this file now; for what is only there to be written much later.
+
+    Raises:
+        OSError: as `replace_own`.
+    """
+    try:
+        if not _is_free(path, is_own):
+            return False
+        with open_folder(path.parent, (), Missing.FAIL) as folder:
+            try_to_create(folder)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    return True
+
+
+def _is_free(path: Path, is_own: Callable[[bytes], bool]) -> bool:
+    if not path.exists():
+        return True
+    with open_named(path) as file:
+        head = file.read(_HEAD)
+    return not head or is_own(head)

@@ -246,7 +246,7 @@ def _build(
         state=tested or _state(build, record, solve, otherwise, stands=step in stands),
         seconds=round(solve.seconds, 3) if solve and ran else None,
         digest=digest,
-        node=build.placement.node if build.placement else None,
+        node=(solve.node if solve and ran else "") or (build.placement.node if build.placement else None),
         mode=build.placement.mode.value if build.placement else None,
     )
 

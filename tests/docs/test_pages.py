@@ -21,6 +21,7 @@ WITH_LAB: Final = frozenset(
         "docs/how-to/lock-base-images.md",
         "docs/how-to/progress.md",
         "docs/how-to/prune.md",
+        "docs/how-to/report.md",
         "docs/how-to/reuse.md",
         "docs/how-to/saved-plans.md",
         "docs/how-to/tags.md",

@@ -72,6 +72,15 @@ def test_a_run_is_told_from_its_start_to_its_end(tmp_path: Path) -> None:
             over.add(event.step)
 
 
+def test_what_was_verified_is_told_with_its_sizes(tmp_path: Path) -> None:
+    """Of every platform; steps that verify nothing have none."""
+    finished = run(tmp_path)
+    sizes = {each.platform: each.size for each in finished.ended("verify:base").sizes}
+    assert {"linux/amd64", "linux/arm64"} == set(sizes)
+    assert all(size > 0 for size in sizes.values())
+    assert () == finished.ended("assemble:base").sizes
+
+
 def test_a_failure_takes_down_only_what_needs_it(tmp_path: Path) -> None:
     """The rest is built and verified; the exit code is that of the failure, its lines are kept."""
     finished = run(tmp_path, {"base": "fail"})

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from orchestrator.engine.verify import Depth, VerifyReport, verify_image
 from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import digest_bytes
-from orchestrator.oci.manifest import OCI_MANIFEST, Descriptor
+from orchestrator.oci.manifest import OCI_MANIFEST, Descriptor, parse_manifest
 from orchestrator.oci.platform import parse_platform
 from orchestrator.state.layout import OciLayout
 from tests.unit.oci.images import LAYER_TYPE, attestation_entry, descriptor, entry, field, image, manifest, push, put
@@ -77,6 +77,20 @@ def test_sound(store: CountingLayout) -> None:
         ("linux/amd64", 4, 2, True),
         ("linux/arm64", 4, 2, True),
     ]
+
+
+def test_the_size_of_a_platform_is_what_its_manifest_says(store: CountingLayout) -> None:
+    """Config and layers as they are kept, those that other platforms have too counted for each; no layer is read."""
+    amd64 = image("linux/amd64", BASE_AMD64, DATA)
+    push(store, {"linux/amd64": amd64, "linux/arm64": image("linux/arm64/v8", BASE_ARM64, DATA)})
+    report = verify_image(store, "1.0", depth=Depth.STRUCTURE)
+    blobs = {path.name: path.stat().st_size for path in (store.path / "blobs/sha256").iterdir()}
+    for each in report.platforms:
+        manifest = store.fetch_manifest(each.digest)
+        assert manifest is not None
+        parsed = parse_manifest(manifest.content)
+        own = (parsed.config, *parsed.layers)
+        assert each.size == sum(blobs[blob.digest.removeprefix("sha256:")] for blob in own)
 
 
 def test_shared_layers_are_read_once(store: CountingLayout) -> None:

@@ -24,7 +24,7 @@ def test_every_step_is_in_it_with_its_kind(tmp_path: Path) -> None:
 
 
 def test_every_image_is_in_it_with_its_reasons(tmp_path: Path) -> None:
-    """And its tags."""
+    """And its tags, and the images that it needs."""
     plan = Run(tmp_path, PythonBackend({})).plan(TEXT, {"app": "FROM base\n"})
     base, app = outline_images(plan)
     assert ("base", "build", ("r.example/acme/base:1.0", "r.example/acme/base:latest")) == (
@@ -32,5 +32,6 @@ def test_every_image_is_in_it_with_its_reasons(tmp_path: Path) -> None:
         base.action,
         base.tags,
     )
+    assert ((), ("base",)) == (base.needs, app.needs)
     assert [build.platform for build in app.builds] == ["linux/amd64", "linux/arm64"]
     assert all(build.reasons for build in app.builds)
