@@ -13,13 +13,18 @@ _Value = TypeVar("_Value")
 
 
 class Patience(Model):
-    """Limits of waiting; times in seconds."""
+    """Limits of waiting; times in seconds.
+
+    `awaits_digests` is for runs, which ask for nothing by digest that was not put a moment ago, be it by BuildKit: a
+    registry of many machines may not find it at once.
+    """
 
     attempts: int = 5
     first_delay: float = 0.3
     longest_delay: float = 60.0
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    awaits_digests: bool = False
 
     def find_delay(self, attempt: int, retry_after: float | None, jitter: float) -> float:
         """The pause after a failed attempt: doubling, or what the registry asks for, and never the longest twice over.
