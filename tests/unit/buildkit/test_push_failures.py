@@ -27,3 +27,12 @@ def test_what_is_listed_below_an_error_belongs_to_it() -> None:
         Outcome(exit_code=1, stderr="ERROR: failed to push r/x: errors:\ndenied: no\nunknown: y\n")
     )
     assert "failed to push r/x: errors: denied: no; unknown: y" == found.message
+
+
+def test_a_parent_that_is_not_found_by_its_digest_is_asked_for_again() -> None:
+    """It was put a moment ago, and a registry of many machines may not know it everywhere; a tag is the user's."""
+    text = "ERROR: failed to solve: failed to resolve source metadata for r/x{0}: r/x{0}: not found\n"
+    kinds = [
+        describe_failure(Outcome(exit_code=1, stderr=text.format(name))).kind for name in ("@sha256:" + "0" * 64, ":1")
+    ]
+    assert [FailureKind.TRANSIENT, FailureKind.USER] == kinds
