@@ -22,7 +22,7 @@ from tests.integration.conftest import MakeWorkspace, end_processes
 from tests.integration.gatekeeper import Gatekeeper, Judge, Verdict
 from tests.integration.recorder import Recorder
 from tests.integration.registries import Registries
-from tests.integration.test_nothing_is_left import holdings
+from tests.integration.remains import nothing_left
 from tests.integration.watcher import Watcher, tags
 from tests.integration.workspace import MARK, Workspace
 from tests.lab import Lab
@@ -66,6 +66,13 @@ def files() -> dict[str, str]:
     tables = "".join(f"[images.{name}]\n" for name in NAMES)
     sources = {f"{name}/Dockerfile": dockerfile(name) for name in NAMES}
     return {"builds.toml": HEAD + tables, ".gitignore": ".orchestrate\n", **sources}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy(lab: Lab) -> Iterator[None]:
+    """Nothing stays: no process, mount, container or file."""
+    with nothing_left(lab):
+        yield
 
 
 @pytest.fixture
@@ -181,7 +188,6 @@ def test_a_release_survives_being_killed(
 ) -> None:
     """Thirty times, over as many releases as that takes: each ends right, and nothing finished was built twice."""
     recorder, killer = Recorder(tmp_path, workspace.environ), Killer(workspace, keeper, lab)
-    had = holdings(lab)
     repositories = [f"{workspace.registry.partition('/')[2]}/{name}" for name in NAMES]
     versions: list[str] = []
     while killer.kills < KILLS:
@@ -197,4 +203,3 @@ def test_a_release_survives_being_killed(
         versions.append(version)
     end_processes(workspace.environ[MARK])
     assert [] == workspace.left_behind()
-    assert had == holdings(lab)

@@ -12,6 +12,7 @@ from tests.integration.conftest import MakeWorkspace
 from tests.integration.faulty import ALWAYS, Fault, FaultyRegistry, Sender, Tokens
 from tests.integration.gatekeeper import Answer, Verdict
 from tests.integration.registries import Registries
+from tests.integration.remains import nothing_left
 from tests.integration.workspace import Ran, Workspace
 from tests.lab import Lab, Registry
 
@@ -58,6 +59,13 @@ SENT = {
     ),
 }
 """One of each kind of request that a release consists of."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy(lab: Lab) -> Iterator[None]:
+    """Nothing stays: no process, mount, container or file."""
+    with nothing_left(lab):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +172,21 @@ def test_a_build_is_begun_again_where_buildkit_has_given_up(release: Release) ->
     ran = release.succeed()
     assert 6 == len(fault.hits)
     assert "429" in ran.stderr
+
+
+def test_a_registry_that_takes_no_tag_is_told(release: Release) -> None:
+    """Everything is built and verified, and no tag moved: what to do next builds nothing."""
+    release.home.faults = [Fault(Sender.ORCHESTRATE, r"PUT /v2/.+/manifests/1\.2\.3", Answer(500), ALWAYS)]
+    failed = release.workspace.run("build", "--push")
+    assert 5 == failed.exit_code, failed.output
+    assert f"failed: promote:parent: `PUT http://{release.home.host}/" in failed.stderr
+    assert "answered 500, tried 5 times" in failed.stderr
+    assert f"`{release.home.host}` is in trouble or overloaded: run the same command again later" in failed.stderr
+    assert "no tag was put" in failed.stderr
+    assert [[], []] == [release.public(name) for name in NAMES]
+
+    release.home.faults = []
+    release.succeed()
 
 
 @SENDERS

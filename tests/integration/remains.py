@@ -1,0 +1,40 @@
+"""What a module of tests leaves on this machine: processes, mounts, control groups, and what Docker has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.test_nothing_is_left import holdings
+from tests.lab import Lab
+
+_NUMBER = re.compile(r"^process [0-9]+ ")
+_PATIENCE = 60.0  # seconds; only what stays takes that long: an engine ends what nobody waits for a moment later
+
+
+@contextmanager
+def nothing_left(lab: Lab) -> Iterator[None]:
+    """Count before and after, outside of what is tested; what is more has to go away."""
+    before = _remains(lab)
+    yield
+    end = time.monotonic() + _PATIENCE
+    while _remains(lab) - before and time.monotonic() < end:
+        time.sleep(0.2)
+    assert Counter() == _remains(lab) - before
+
+
+def _remains(lab: Lab) -> Counter[str]:
+    """All that carries the lab's name, each engine's processes included, by program; and what its engines keep."""
+    if not lab.engines:
+        return Counter(holdings(lab))
+    argv = [sys.executable, "-m", "tests.lab.traces", lab.name, str(lab.folder)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(argv, cwd=root, env={**lab.environ, "PYTHONPATH": str(root)}, capture_output=True, check=True)
+    lines = (_NUMBER.sub("process ", line) for line in done.stdout.decode().splitlines())
+    return Counter([*lines, *holdings(lab)])
