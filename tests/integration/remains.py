@@ -33,11 +33,14 @@ def nothing_left(lab: Lab) -> Iterator[None]:
 
 
 def _remains(lab: Lab) -> Counter[str]:
-    """All that carries the lab's name, each engine's processes included, by program; and what its engines keep."""
-    if not lab.engines:
-        return Counter(holdings(lab))
+    """All that carries the lab's name, processes by their program; and what its engine keeps."""
+    lines = traces(lab) if lab.engines else []
+    return Counter([*(_NUMBER.sub("process ", line) for line in lines if not _ENGINES.search(line)), *holdings(lab)])
+
+
+def traces(lab: Lab) -> list[str]:
+    """All that there is of a lab on this machine, and what its containers run."""
     argv = [sys.executable, "-m", "tests.lab.traces", lab.name, str(lab.folder)]
     root = Path(__file__).parents[2]
     done = subprocess.run(argv, cwd=root, env={**lab.environ, "PYTHONPATH": str(root)}, capture_output=True, check=True)
-    lines = (_NUMBER.sub("process ", line) for line in done.stdout.decode().splitlines())
-    return Counter([*(line for line in lines if not _ENGINES.search(line)), *holdings(lab)])
+    return done.stdout.decode().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from tests.lab import Lab
 
 pytestmark = pytest.mark.integration
 
-FILES = {
+IMAGES = {
     "builds.toml": """\
 format = 1
 [project]
@@ -33,11 +34,17 @@ tags = ["{{ version }}"]
 [images.parent]
 [images.child]
 """,
-    "parent/Dockerfile": "FROM %BASE%\nRUN echo parent > /parent\n",
     "child/Dockerfile": "FROM parent\nRUN sleep 3; echo child > /child\n",
     ".gitignore": ".orchestrate\n",
 }
 AMD64 = "linux/amd64"
+
+
+def files() -> dict[str, str]:
+    """The project, of which nothing is in any cache."""
+    return {**IMAGES, "parent/Dockerfile": f"FROM %BASE%\nRUN echo {secrets.token_hex(8)} > /parent\n"}
+
+
 SLEEPS = "solve:child  started [1/2] RUN sleep"
 
 
@@ -51,7 +58,8 @@ def tidy(lab: Lab) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def own(lab: Lab) -> Iterator[Lab]:
     """An engine that may be killed; it takes the first lab's registry."""
-    assert lab.engines
+    if not lab.engines:
+        pytest.skip("needs engines that may be killed, which a borrowed Docker cannot give")
     with Lab.start() as started:
         yield started
 
@@ -82,7 +90,7 @@ def test_a_build_whose_child_is_killed_is_tried_again(
     program: str, make_workspace: MakeWorkspace, registries: Registries, tmp_path: Path
 ) -> None:
     """Whatever killed it, such as a kernel without memory, says nothing of the image."""
-    workspace = make_workspace(FILES)
+    workspace = make_workspace(files())
     recorder = Recorder(tmp_path, workspace.environ)
     with workspace.start("build", "--push", "-v", PATH=recorder.path(workspace.environ)) as process:
         until(process, SLEEPS)
@@ -92,25 +100,41 @@ def test_a_build_whose_child_is_killed_is_tried_again(
     assert 0 == process.returncode, stderr
     assert ["parent", "child", "child"] == [Path(call.argv[-1]).name for call in recorder.builds()]
     assert "child" == registries.file(f"{workspace.registry}/child:1.2.3", AMD64, "child")
-    assert "solve:child  again" in stderr
+    assert "`docker buildx build` was killed" in stderr
 
 
 def test_a_child_that_is_killed_every_time_fails_the_build(make_workspace: MakeWorkspace) -> None:
     """Exit 4, with the signal; the image is not blamed."""
-    workspace = make_workspace(FILES)
+    workspace = make_workspace(files())
     with workspace.start("build", "--push", "-v", "--set=child.retries=0") as process:
         until(process, SLEEPS)
         os.kill(child_of(workspace, "docker"), signal.SIGKILL)
         _, stderr = process.communicate(timeout=180)
-    assert (4, True) == (process.returncode, "signal 9" in stderr), stderr
+    assert 4 == process.returncode, stderr
+    assert "failed: solve:child: `docker buildx build` was killed: it ended with signal 9\n" in stderr
     assert {"parent": "verified", "child": "failed"} == workspace.states()
+
+
+def test_an_engine_that_is_back_at_once_is_built_on_again(
+    own: Lab, make_workspace: MakeWorkspace, registries: Registries
+) -> None:
+    """The run waits for it, and ends well."""
+    workspace = make_workspace(files())
+    for name in ("DOCKER_HOST", "DOCKER_CONFIG"):
+        workspace.environ[name] = own.environ[name]
+    with workspace.start("build", "--push", "-v") as process:
+        until(process, SLEEPS)
+        own.engines[0].restart()
+        _, stderr = process.communicate(timeout=180)
+    assert 0 == process.returncode, stderr
+    assert "child" == registries.file(f"{workspace.registry}/child:1.2.3", AMD64, "child")
 
 
 def test_a_release_whose_engine_is_killed_is_finished_when_it_is_back(
     own: Lab, make_workspace: MakeWorkspace, registries: Registries, tmp_path: Path
 ) -> None:
     """Exit 4 with the node's name, no tag; then `--resume` builds only what was not done."""
-    workspace = make_workspace(FILES)
+    workspace = make_workspace(files())
     for name in ("DOCKER_HOST", "DOCKER_CONFIG"):
         workspace.environ[name] = own.environ[name]
     recorder = Recorder(tmp_path, workspace.environ)
@@ -122,7 +146,6 @@ def test_a_release_whose_engine_is_killed_is_finished_when_it_is_back(
     assert "node `default` does not answer any more: " in stderr
     assert {"parent": "verified", "child": "failed"} == workspace.states()
     assert [[], []] == [registries.public(f"{workspace.registry}/{name}") for name in ("parent", "child")]
-    assert "--resume" in stderr
 
     refused = workspace.run("build", "--push", "--resume")
     assert 3 == refused.exit_code, refused.output
