@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MakeWorkspace, end_processes
+from tests.integration.conftest import MakeWorkspace, end_processes, processes
 from tests.integration.gatekeeper import Gatekeeper, Judge, Verdict
 from tests.integration.recorder import Recorder
 from tests.integration.registries import Registries
@@ -196,10 +196,10 @@ def test_a_release_survives_being_killed(
         workspace.commit(f"v{version}")
         with Watcher(lab.registry.host, repositories, (version, "latest"), ("linux/amd64",)) as watcher:
             release(killer, recorder)
+        assert [] == processes(workspace.environ[MARK])
         check_contents(workspace, registries, tmp_path, lab.registry.host, version)
         assert [] == watcher.broken
         assert 20 == sum(tag == version for _, tag, _ in watcher.seen)
         assert watcher.looks > 2
         versions.append(version)
-    end_processes(workspace.environ[MARK])
     assert [] == workspace.left_behind()
