@@ -141,6 +141,33 @@ def test_a_plan_that_was_half_written_is_told(part: float, workspace: Workspace,
 
 
 @pytest.mark.parametrize("part", [0, 0.5, 0.99])
+def test_a_journal_that_was_half_written_stops_no_release(
+    part: float, workspace: Workspace, home: FaultyRegistry
+) -> None:
+    """What was built and put stands in the registry, and `--resume` asks there."""
+    cut_power(workspace, home, tags=3)
+    tear(workspace.root / ".orchestrate/journal.jsonl", part)
+    workspace.succeed("build", "--push", "--resume")
+    assert (6, {1}) == (len(home.put), set(home.put.values()))
+
+
+def test_what_stands_of_a_release_that_lost_power_is_known(
+    workspace: Workspace, home: FaultyRegistry, lab: Lab, registries: Registries
+) -> None:
+    """Also where the journal's last line is torn: the new tags, which this registry does not remove, and no others."""
+    cut_power(workspace, home, tags=3)
+    tear(workspace.root / ".orchestrate/journal.jsonl", 0.999)
+    undone = workspace.run("build", "--rollback")
+    lines = [line.removeprefix(f"{workspace.registry}/") for line in undone.stdout.splitlines()]
+    fates = {ref: fate for ref, _, fate in (line.partition("  ") for line in lines)}
+
+    assert 5 == undone.exit_code, undone.output
+    assert set(ORDER) == set(fates)
+    assert set(ORDER[:3]) == {ref for ref, fate in fates.items() if fate.startswith("is new, ")}
+    assert set(ORDER[:3]) == standing(workspace, registries, lab)
+
+
+@pytest.mark.parametrize("part", [0, 0.5, 0.99])
 def test_whatever_else_was_half_written_is_done_without(part: float, workspace: Workspace, tmp_path: Path) -> None:
     """All files of `.orchestrate` at once, but for those of which somebody has to be told."""
     workspace.succeed("build", "--push")
