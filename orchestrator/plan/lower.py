@@ -12,13 +12,19 @@ from orchestrator.api.invocation import Invocation, StepId
 from orchestrator.model import Model
 from orchestrator.plan.model import Plan, SolveStep, TestStep
 from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.plan.schedule import seats_of
 
 
 class Lowered(Model):
-    """The invocations of each solve and test, and those that a backend refuses."""
+    """The invocations of each solve and test, and those that a backend refuses.
+
+    `setup` and `teardown` are what backends run on their nodes first and last, by name of backend.
+    """
 
     invocations: Mapping[StepId, tuple[Invocation, ...]]
     refusals: Mapping[StepId, Refusal]
+    setup: Mapping[str, tuple[Invocation, ...]] = {}
+    teardown: Mapping[str, tuple[Invocation, ...]] = {}
 
 
 def lower_plan(plan: Plan, backends: Mapping[str, ConfiguredBackend], nodes: Mapping[str, tuple[Node, ...]]) -> Lowered:
@@ -34,7 +40,19 @@ def lower_plan(plan: Plan, backends: Mapping[str, ConfiguredBackend], nodes: Map
             refusals[step.id] = lowered
         else:
             invocations[step.id] = lowered
-    return Lowered(invocations=invocations, refusals=refusals)
+    used = used_nodes(plan, nodes)
+    return Lowered(
+        invocations=invocations,
+        refusals=refusals,
+        setup={name: backends[name].backend.setup(own) for name, own in used.items() if own},
+        teardown={name: backends[name].backend.teardown(own) for name, own in used.items() if own},
+    )
+
+
+def used_nodes(plan: Plan, nodes: Mapping[str, tuple[Node, ...]]) -> dict[str, tuple[Node, ...]]:
+    """The nodes that something is, or may be, built or tested on, by backend; the others are left alone."""
+    used = {key for step in plan.steps if isinstance(step, SolveStep | TestStep) for key in seats_of(step)}
+    return {name: tuple(node for node in several if (name, node.name) in used) for name, several in nodes.items()}
 
 
 def lower_request(step: SolveStep | TestStep, node: Node) -> LowerRequest:
