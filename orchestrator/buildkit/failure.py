@@ -18,7 +18,8 @@ _TRANSIENT: Final = re.compile(
     r"\b(?:429|500|502|503|504) (?:Too Many|Internal|Bad Gateway|Service Unavail|Gateway)|"
     r"unexpected status(?: from \w+ request)?.*: (?:429|50[0234])|temporary failure in name resolution|"
     r"toomanyrequests|"
-    r"blob unknown to registry",  # Distribution, while another client uploads the same blob
+    r"blob unknown to registry|"  # Distribution, while another client uploads the same blob
+    r"@sha256:[0-9a-f]{64}: not found",  # a plan names no digest that did not stand: registries of many machines
     re.IGNORECASE,
 )
 _INFRASTRUCTURE: Final = re.compile(
@@ -27,6 +28,8 @@ _INFRASTRUCTURE: Final = re.compile(
     re.IGNORECASE,
 )
 _PUSH: Final = "failed to push "
+_PLUGIN_KILLED: Final = frozenset({137, 255})
+"""How `docker` ends where its plugin was killed: buildx itself ends otherwise, and says why."""
 _USER: Final = re.compile(
     r"did not complete successfully: exit code|dockerfile parse error|failed to process", re.IGNORECASE
 )
@@ -37,6 +40,10 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
     if outcome.timed_out:
         # the user set the limit: three times the limit is not what they meant
         return SolveFailure(kind=FailureKind.USER, message="stopped: it took longer than its `timeout`")
+    if outcome.signal or (outcome.exit_code in _PLUGIN_KILLED and "\nERROR:" not in f"\n{outcome.stderr}"):
+        # what is said meanwhile, such as that a build was cancelled, comes of that
+        message = f"`docker buildx build` was killed: it ended with {_ending(outcome)}"
+        return SolveFailure(kind=FailureKind.INFRASTRUCTURE, message=message)
     plain: list[str] = []
     logs: dict[str, list[str]] = {}
     failed = message = ""
@@ -53,7 +60,7 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
     error = _error_line(plain) or message or f"`docker buildx build` ended with {_ending(outcome)}"
     lines = logs.get(failed) or _told(plain)
     return SolveFailure(
-        kind=FailureKind.INFRASTRUCTURE if outcome.signal else _kind(error + "\n" + message),
+        kind=_kind(error + "\n" + message),
         message=error,
         lines=tuple(lines[-SHOWN_LINES:]),
         by_registry=error.startswith(_PUSH),

@@ -39,6 +39,7 @@ from orchestrator.errors import (
 )
 from orchestrator.plan.estimate import expected_seconds
 from orchestrator.process.environment import child_environment
+from orchestrator.process.orphans import end_orphans
 from orchestrator.state.journal import Journal
 from orchestrator.state.result_file import ResultFile, is_own, open_result
 from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run, tell_more
@@ -83,6 +84,7 @@ def execute(
     root = prepared.loaded.root
     check_report(options.report_file)
     with open_result(root, options.result_file) as file, open_run(root) as folder:
+        end_orphans(root, folder)
         if not prepared.plan.destination.uses_registry:
             prepare_homes(root, os.environ)
         if keeper:

@@ -18,6 +18,7 @@ from orchestrator.process.capture import capture
 from orchestrator.process.ended import Ended
 from orchestrator.process.stream import stream
 from orchestrator.registry import open_stores
+from orchestrator.registry.patience import Patience
 from orchestrator.state.layout import OciLayout
 from orchestrator.state.manifests import open_manifest_cache
 
@@ -88,5 +89,6 @@ def real_stores(environment: Mapping[str, str], *, root: Path) -> Iterator[RealS
                 cache.keep(manifest)
 
         insecure = insecure_registries(environment)
-        with open_stores(environment, insecure=insecure, capture=capture, on_put=keep) as registries:
+        patience = Patience(awaits_digests=True)
+        with open_stores(environment, insecure=insecure, capture=capture, patience=patience, on_put=keep) as registries:
             yield RealStores(registries, root=root)

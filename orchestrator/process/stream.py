@@ -2,7 +2,7 @@
 
 The module that loads asyncio: whoever needs it imports it where it is used, so that `--help` stays quick. The child
 is ended when the task is cancelled; it is not when our own process is killed with SIGKILL, since nothing of ours runs
-then, and what Linux has for it (PR_SET_PDEATHSIG) needs code between fork and exec.
+then, and what Linux has for it (PR_SET_PDEATHSIG) needs code between fork and exec. The next run does it: `orphans`.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class RepositoryStore:
         """The digest behind a tag, or the digest itself where it exists; by HEAD, by GET where that is not enough."""
         call = self._call("HEAD", f"manifests/{_check(locator)}", headers={"Accept": _ACCEPT})
         call = msgspec.structs.replace(call, accepted=frozenset({_NOT_FOUND, _NO_HEAD}))
-        answer = self._session.ask(call)
-        if answer.status == _NOT_FOUND:
+        answer = self._ask_for(call, locator)
+        if answer is None:
             return None
         if answer.status == _NO_HEAD or "docker-content-digest" not in answer.headers:
             manifest = self.fetch_manifest(locator)
@@ -89,8 +89,8 @@ class RepositoryStore:
         """The manifest or index behind a tag or a digest; None where there is none."""
         call = self._call("GET", f"manifests/{_check(locator)}", headers={"Accept": _ACCEPT})
         call = msgspec.structs.replace(call, accepted=frozenset({_NOT_FOUND}))
-        answer = self._session.ask(call, limit=MAX_MANIFEST_BYTES)
-        if answer.status == _NOT_FOUND:
+        answer = self._ask_for(call, locator)
+        if answer is None:
             return None
         try:
             manifest = identify(answer.content, answer.headers.get("content-type", ""))
@@ -110,6 +110,8 @@ class RepositoryStore:
         headers = {**call.headers, "Content-Type": manifest.media_type}
         answer = self._session.ask(msgspec.structs.replace(call, headers=headers))
         self._check_stored(call, answer, manifest.digest)
+        for name in (locator, manifest.digest):
+            self._session.note_put(self._call("PUT", f"manifests/{name}").url.path)
         if self._on_put:
             self._on_put(locator, manifest)
 
@@ -133,7 +135,7 @@ class RepositoryStore:
     @contextmanager
     def open_blob(self, descriptor: Descriptor) -> Iterator[BinaryIO]:
         """A stream of the blob, held against its descriptor; a connection that breaks is taken up where it broke."""
-        call = self._call("GET", f"blobs/{parse_digest(descriptor.digest)}")
+        call = self._await(self._call("GET", f"blobs/{parse_digest(descriptor.digest)}"), descriptor.digest)
         with Download(self._session, call, descriptor.size) as download:
             yield checked(download, descriptor, name=self.name)
 
@@ -189,6 +191,22 @@ class RepositoryStore:
             headers={**length, **(headers or {})},
             body=None if content is None else partial(_open_bytes, content),
         )
+
+    def _ask_for(self, call: Call, locator: str) -> Answer | None:
+        """The answer about a manifest; None where there is none, and for what is known to stand, also none later."""
+        try:
+            answer = self._session.ask(self._await(call, locator), limit=MAX_MANIFEST_BYTES)
+        except RequestError as error:
+            if error.failure.status == _NOT_FOUND:
+                return None
+            raise
+        return None if answer.status == _NOT_FOUND else answer
+
+    def _await(self, call: Call, locator: str) -> Call:
+        """The call, which is repeated while it does not find what is known to stand."""
+        if not self._session.is_known(call, by_digest=":" in locator):
+            return call
+        return msgspec.structs.replace(call, passing=frozenset({_NOT_FOUND}))
 
     def _has_blob_once(self, digest: Digest, scopes: tuple[str, ...]) -> bool:
         call = self._call("HEAD", f"blobs/{digest}")

@@ -68,7 +68,10 @@ _ERROR_BODY: Final = msgspec.json.Decoder(_ErrorBody)
 
 
 class Refusal(Model):
-    """An answer that is no success, as it came; `registry` is the name by which the user knows the host."""
+    """An answer that is no success, as it came; `registry` is the name by which the user knows the host.
+
+    `passes` says that whoever asked knows better, and asks again.
+    """
 
     registry: str
     method: str
@@ -76,6 +79,7 @@ class Refusal(Model):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    passes: bool = False
 
 
 def refuse(refusal: Refusal, secrets: Secrets, *, now: float, notes: tuple[str, ...] = ()) -> RequestError:
@@ -95,7 +99,7 @@ def refuse(refusal: Refusal, secrets: Secrets, *, now: float, notes: tuple[str, 
         url=refusal.url,
         status=refusal.status,
         codes=codes,
-        is_transient=refusal.status in TRANSIENT_STATUSES or not _PASSING_CODES.isdisjoint(codes),
+        is_transient=refusal.passes or refusal.status in TRANSIENT_STATUSES or not _PASSING_CODES.isdisjoint(codes),
         retry_after=parse_retry_after(refusal.headers.get("retry-after", ""), now),
     )
     message = f"answered {refusal.status}" + (f" ({'; '.join(texts)})" if texts else "")

@@ -13,16 +13,22 @@ _Value = TypeVar("_Value")
 
 
 class Patience(Model):
-    """Limits of waiting; times in seconds."""
+    """Limits of waiting; times in seconds.
+
+    `awaits_digests` is for runs, which ask for nothing by digest that was not put a moment ago, be it by BuildKit: a
+    registry of many machines may not find it at once.
+    """
 
     attempts: int = 5
     first_delay: float = 0.3
     longest_delay: float = 60.0
+    longest_asked: float = 300.0
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    awaits_digests: bool = False
 
     def find_delay(self, attempt: int, retry_after: float | None, jitter: float) -> float:
-        """The pause after a failed attempt: doubling, or what the registry asks for, and never the longest twice over.
+        """The pause after a failed attempt: doubling up to the longest, or a little more than the registry asks for.
 
         Args:
             attempt: how many attempts failed before this one.
@@ -30,7 +36,7 @@ class Patience(Model):
             jitter: 0 to 1, so that many clients that failed together do not come back together.
         """
         if retry_after is not None:
-            return float(min(retry_after * (1 + jitter / 10), self.longest_delay))
+            return float(retry_after * (1 + jitter / 10))
         return float(min(self.first_delay * 2**attempt, self.longest_delay) * (0.5 + jitter / 2))
 
 
@@ -43,20 +49,23 @@ def persist(act: Callable[[], _Value], patience: Patience, pause: Callable[[floa
         try:
             return act()
         except RequestError as error:
+            asked = error.failure.retry_after or 0.0
             if not error.failure.is_transient:
                 raise
+            if asked > patience.longest_asked:
+                raise _final(error, f"asks to wait {asked:.0f} s") from error
             pause(patience.find_delay(attempt, error.failure.retry_after, random.random()))  # noqa: S311  # no secret
     try:
         return act()
     except RequestError as error:
         if not error.failure.is_transient or patience.attempts == 1:
             raise
-        raise _exhausted(error, patience.attempts) from error
+        raise _final(error, f"tried {patience.attempts} times") from error
 
 
-def _exhausted(error: RequestError, attempts: int) -> RequestError:
-    """The last error of several attempts; no longer transient, or whoever called would begin anew."""
+def _final(error: RequestError, why: str) -> RequestError:
+    """An error after which nothing is tried again; no longer transient, or whoever called would begin anew."""
     facts = error.failure
     final = Failure(method=facts.method, url=facts.url, status=facts.status, codes=facts.codes)
     text = error.message.removeprefix(f"`{facts.method} {facts.url}`: ")
-    return RequestError(f"{text}, tried {attempts} times", final, hints=error.hints)
+    return RequestError(f"{text}, {why}", final, hints=error.hints)

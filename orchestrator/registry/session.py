@@ -35,6 +35,7 @@ class Call(Model):
         headers: more of them.
         body: opened once a try.
         accepted: the statuses from 400 up that are an answer, not an error.
+        passing: the statuses that are an error for the moment, since what is asked for is known to stand.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Call(Model):
     headers: Mapping[str, str] = {}
     body: Callable[[], AbstractContextManager[BinaryIO]] | None = None
     accepted: frozenset[int] = frozenset()
+    passing: frozenset[int] = frozenset()
 
 
 class Answer(Model):
@@ -85,6 +87,15 @@ class Session:
         self._patience = patience
         self._pause = pause
         self._clock = clock
+        self._put: set[str] = set()
+
+    def note_put(self, path: str) -> None:
+        """Remember that something stands at this path since a moment ago."""
+        self._put.add(path)
+
+    def is_known(self, call: Call, *, by_digest: bool) -> bool:
+        """Whether what is asked for is known to stand, so that `404` only means that it is not seen yet."""
+        return call.url.path in self._put or (by_digest and call.method == "GET" and self._patience.awaits_digests)
 
     def persist(self, act: Callable[[], _Value]) -> _Value:
         """Repeat `act` while it fails for reasons that pass; calls within it are made by `ask_once`."""
@@ -173,7 +184,7 @@ class Session:
         return self._transport.send(Request(method=call.method, url=call.url, headers=headers, body=call.body))
 
     def _check(self, call: Call, reply: Reply) -> None:
-        if reply.status < _ERRORS_FROM or reply.status in call.accepted - TRANSIENT_STATUSES:
+        if reply.status < _ERRORS_FROM or reply.status in call.accepted - TRANSIENT_STATUSES - call.passing:
             return
         with reply:
             refusal = Refusal(
@@ -183,6 +194,7 @@ class Session:
                 status=reply.status,
                 headers=reply.headers,
                 body=reply.read_some(MAX_ERROR_BYTES),
+                passes=reply.status in call.passing,
             )
             notes = self._authorizer.notes if reply.status in _LOGIN_STATUSES else ()
             raise refuse(refusal, self._secrets, now=self._clock.epoch(), notes=notes)

@@ -1,12 +1,15 @@
 """Files beneath a folder that somebody else may have filled: no link is followed, files appear whole or not at all.
 
-Everything here raises `OSError`.
+Whoever writes a file holds a lock on it until it has its name, so what a killed process left unfinished is known by
+nobody holding one. Everything here raises `OSError`.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
+_TEMPORARY: Final = re.compile(r"\..{0,16}\.[0-9a-f]{16}\.partial")
 
 
 class Missing(Enum):
@@ -85,17 +89,37 @@ def write_whole(name: str, folder: int, write: Callable[[BinaryIO], object], dur
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         with os.fdopen(os.open(temporary, flags, 0o644, dir_fd=folder), "wb") as file:
+            _take(file.fileno())
             write(file)
+            file.flush()
             if durability is Durability.SYNCED:
-                file.flush()
                 os.fsync(file.fileno())
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=folder)
         raise
     if durability is Durability.SYNCED:
         os.fsync(folder)
+
+
+def remove_unfinished(folder: int) -> None:
+    """Remove what `write_whole` has begun in `folder` in processes that were killed."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    for name in names:
+        with suppress(OSError), open_regular(name, folder) as file:
+            if _take(file.fileno()):
+                os.unlink(name, dir_fd=folder)
+
+
+def _take(file: int) -> bool:
+    """Lock a file; False where somebody else has it, or the file system knows no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def try_to_create(folder: int) -> None:
@@ -114,7 +138,10 @@ def link_whole(name: str, source: int, target: int) -> bool:
         if error.errno in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOENT}:
             return False
         raise
-    os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
+    try:
+        os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
+    except FileNotFoundError:  # a link has no lock of its own: somebody took it for unfinished
+        return False
     with suppress(FileNotFoundError):  # where both were one file already, renaming does nothing and leaves it
         os.unlink(temporary, dir_fd=target)
     return True

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from orchestrator.state.beneath import Durability, Missing, find_size, open_folder, open_regular, write_whole
-from orchestrator.state.workspace import NAME
+from orchestrator.state.workspace import CACHE, NAME
 
-CACHE: Final = "cache"
 _IGNORE: Final = ".gitignore"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -17,7 +17,7 @@ import msgspec
 
 from orchestrator.api.events import Event, LogLine, RunFinished, RunStarted, TagPut, TagRestored, TagsKept
 from orchestrator.model import Model
-from orchestrator.state.beneath import Missing, open_folder, open_regular
+from orchestrator.state.beneath import Durability, Missing, open_folder, open_regular, write_whole
 from orchestrator.state.workspace import NAME
 
 FILE: Final = "journal.jsonl"
@@ -38,15 +38,18 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Journal:
-    """Writes the journal of a run that holds the lock of the workspace; its file appears with the first event.
+    """Writes the journal of a run that holds the lock of the workspace.
 
-    One that `goes_on` adds to the journal that is there.
+    Its file takes the place of the last one with the second event: the first says that a run begins, and the second may
+    hold the tags that the run before has left open, which nothing else knows. One that `goes_on` adds to the journal
+    that is there.
     """
 
     def __init__(self, root: Path, *, goes_on: bool = False) -> None:
         self._root = root
         self._goes_on = goes_on
         self._file: BinaryIO | None = None
+        self._first = b""
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +57,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._file is None and self._first:
+            self._file = _begin(self._root, self._first)
         if self._file is not None:
             self._file.close()
 
@@ -65,9 +70,15 @@ class Journal:
         """
         if isinstance(event, LogLine):
             return
+        line = _ENCODER.encode(event) + b"\n"
+        if self._file is None and not self._goes_on:
+            if self._first:
+                self._file = _begin(self._root, self._first + line)
+            self._first = self._first or line
+            return
         if self._file is None:
-            self._file = _continue(self._root) if self._goes_on else _begin(self._root)
-        self._file.write(_ENCODER.encode(event) + b"\n")
+            self._file = _continue(self._root)
+        self._file.write(line)
         if isinstance(event, RunStarted | TagsKept | TagPut | TagRestored | RunFinished):
             os.fsync(self._file.fileno())
 
@@ -89,14 +100,19 @@ def open_journal(root: Path) -> Iterator[Iterator[Event]]:
         yield _events(file)
 
 
-def _begin(root: Path) -> BinaryIO:
-    """A new file in the place of the last one: it is complete up to its head, or it is not there."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+def _begin(root: Path, lines: bytes) -> BinaryIO:
+    """A new file in the place of the last one: with its head and these lines, or the last one stays."""
+    head = _ENCODER.encode(JournalHead(format=FORMAT)) + b"\n"
     with open_folder(root, (NAME,), Missing.CREATE) as folder:
-        file = os.fdopen(os.open(FILE, flags, 0o644, dir_fd=folder), "wb", buffering=0)
-        os.fsync(folder)
-    file.write(_ENCODER.encode(JournalHead(format=FORMAT)) + b"\n")
-    return file
+        with suppress(FileNotFoundError):
+            open_regular(FILE, folder).close()  # what is none of ours is not replaced
+        write_whole(FILE, folder, lambda file: file.write(head + lines), Durability.SYNCED)
+        return _open_end(folder)
+
+
+def _open_end(folder: int) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(FILE, flags, dir_fd=folder), "wb", buffering=0)
 
 
 def _continue(root: Path) -> BinaryIO:
@@ -104,8 +120,7 @@ def _continue(root: Path) -> BinaryIO:
     with open_folder(root, (NAME,), Missing.FAIL) as folder:
         with open_regular(FILE, folder) as file:
             whole = sum(len(line) for line in file if line.endswith(b"\n"))
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        added = os.fdopen(os.open(FILE, flags, dir_fd=folder), "wb", buffering=0)
+        added = _open_end(folder)
     os.ftruncate(added.fileno(), whole)
     return added
 

@@ -28,6 +28,7 @@ from orchestrator.state.beneath import (
     link_whole,
     open_folder,
     open_regular,
+    remove_unfinished,
     write_whole,
 )
 
@@ -209,8 +210,11 @@ class OciLayout:
         return found
 
     def _remove_all_but(self, names: set[str]) -> None:
-        """Remove blobs; what has a name that is no digest is being written, or somebody else's, and stays."""
+        """Remove blobs and what was never finished; what has a name that is no digest is somebody else's, and stays."""
+        with self._folder((), Missing.FAIL) as root:
+            remove_unfinished(root)
         with self._writing() as blobs, os.scandir(blobs) as entries:
+            remove_unfinished(blobs)
             for name in [entry.name for entry in entries]:
                 if name not in names and _HEX.fullmatch(name):
                     os.unlink(name, dir_fd=blobs)

@@ -121,7 +121,8 @@ def _open_own(root: Path) -> ResultFile:
 
     def put(content: bytes) -> None:
         with open_folder(root, (NAME,), Missing.CREATE) as folder:
-            write_whole(_FILE, folder, lambda file: file.write(content), Durability.LAZY)
+            # `promote` goes on from it
+            write_whole(_FILE, folder, lambda file: file.write(content), Durability.SYNCED)
 
     return ResultFile(path, put, stays=True)
 

@@ -7,14 +7,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import PlanBlockedError, UsageError, disk_error
-from orchestrator.state.beneath import Durability, Missing, find_size, open_folder, write_whole
+from orchestrator.state.beneath import (
+    Durability,
+    Missing,
+    find_size,
+    open_folder,
+    remove_unfinished,
+    write_whole,
+)
 
 NAME: Final = ".orchestrate"
+CACHE: Final = "cache"
 _LOCK: Final = "lock"
 _IGNORE: Final = ".gitignore"
 _RUN: Final = "run-"
@@ -37,8 +45,7 @@ def open_run(root: Path) -> Iterator[Path]:
         raise disk_error(error) from error
     try:
         _take(lock, workspace)
-        for left in workspace.glob(f"{_RUN}*"):  # by a run that was killed: who has the lock is alone here
-            shutil.rmtree(left, ignore_errors=True)
+        _remove_left(root)
         folder = Path(tempfile.mkdtemp(prefix=_RUN, dir=workspace))
         try:
             yield folder
@@ -48,6 +55,15 @@ def open_run(root: Path) -> Iterator[Path]:
         raise disk_error(error) from error
     finally:
         os.close(lock)
+
+
+def _remove_left(root: Path) -> None:
+    """Remove what runs that were killed have left: who has the lock is alone here."""
+    for left in (root / NAME).glob(f"{_RUN}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for parts in ((NAME,), (NAME, CACHE)):
+        with suppress(FileNotFoundError), open_folder(root, parts, Missing.FAIL) as folder:
+            remove_unfinished(folder)
 
 
 def check_workspace(root: Path) -> None:

@@ -78,12 +78,12 @@ def _own(environ: Mapping[str, str]) -> dict[str, str]:
 
 def processes(mark: str) -> list[str]:
     """The command lines of processes that tests with this mark started, directly or not, and that still run."""
-    return [command for _, command in _marked(mark)]
+    return [command for _, command in marked(mark)]
 
 
 def end_processes(mark: str) -> None:
     """Kill them and wait until they are gone."""
-    for pid, _ in _marked(mark):
+    for pid, _ in marked(mark):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + 60
@@ -91,7 +91,8 @@ def end_processes(mark: str) -> None:
         time.sleep(0.02)
 
 
-def _marked(mark: str) -> list[tuple[int, str]]:
+def marked(mark: str) -> list[tuple[int, str]]:
+    """The numbers and command lines of processes that carry this mark."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +35,27 @@ class Verdict(Enum):
     """The connection is reset, and the registry never hears of it."""
     SWALLOW = "swallow"
     """The registry gets it and does it; the connection is reset instead of an answer."""
+    CUT = "cut"
+    """The registry gets its head and half of its body; then both connections break."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Said in the place of the registry, which never hears of the request."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came: who asks, with which login, and when by the clock that only goes forward."""
+
+    line: str
+    agent: str
+    authorization: str
+    at: float
 
 
 Judge = Callable[[str], Verdict]
@@ -45,8 +69,7 @@ class Gatekeeper:
         self.requests: list[str] = []
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"keeper": self, "upstream": upstream})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self.host = f"127.0.0.1:{self._server.server_port}"
 
@@ -63,11 +86,23 @@ class Gatekeeper:
         self._server.server_close()
         self._thread.join()
 
-    def decide(self, request: str) -> Verdict:
+    def decide(self, asked: Asked) -> Verdict | Answer:
         """Ask the judge, who sees requests one at a time."""
         with self._lock:
-            self.requests.append(request)
-            return self.judge(request)
+            self.requests.append(asked.line)
+            return self.judge(asked.line)
+
+    def answered(self, asked: Asked, body: bytes, status: int) -> None:
+        """Told of what the registry itself has answered, before whoever asked is."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of connections that break: whoever asks may have been killed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # typeshed says more than is read
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -83,19 +118,52 @@ class _Handler(BaseHTTPRequestHandler):
         super().handle()
 
     def _handle(self) -> None:
-        verdict = self.keeper.decide(f"{self.command} {self.path}")
-        if verdict is Verdict.RESET:
-            self._reset()
-            return
+        agent, authorization = (self.headers.get(name, "") for name in ("User-Agent", "Authorization"))
+        asked = Asked(f"{self.command} {self.path}", agent, authorization, time.monotonic())
+        verdict = self.keeper.decide(asked)
         try:
-            self._forward(answers=verdict is Verdict.HAND_ON)
+            match verdict:
+                case Answer():
+                    self._body()
+                    self._answer(verdict)
+                case Verdict.RESET:
+                    self._reset()
+                case Verdict.CUT:
+                    self._cut()
+                case _:
+                    self._forward(asked, answers=verdict is Verdict.HAND_ON)
         except (OSError, HTTPException):
             self._reset()
 
     # the names by which the base class finds them
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
-    def _forward(self, *, answers: bool) -> None:
+    def _answer(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def _cut(self) -> None:
+        """Hand on all but the second half of the body, which the sender has not been asked for yet."""
+        length = int(self.headers.get("Content-Length") or 0)
+        half = self.rfile.read(length // 2) if length else self._chunk() if self._is_chunked() else b""
+        connection = HTTPConnection(self.upstream, timeout=60)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in _HOP:
+                    connection.putheader(name, value)
+            connection.putheader("Content-Length", str(length or 2 * len(half) + 1))
+            connection.endheaders(half)
+        finally:
+            connection.close()
+            self._reset()
+
+    def _forward(self, asked: Asked, *, answers: bool) -> None:
         body = self._body()
         connection = HTTPConnection(self.upstream, timeout=60)
         try:
@@ -103,6 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request(self.command, self.path, body=body, headers=headers)
             answer = connection.getresponse()
             content = answer.read()
+            self.keeper.answered(asked, body, answer.status)
             if not answers:
                 self._reset()
                 return
@@ -118,14 +187,21 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
 
     def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        if not self._is_chunked():
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
+        while chunk := self._chunk():
+            parts.append(chunk)
         return b"".join(parts)
+
+    def _is_chunked(self) -> bool:
+        return self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+
+    def _chunk(self) -> bytes:
+        """The next chunk with what ends it; empty after the last."""
+        chunk = self.rfile.read(int(self.rfile.readline().split(b";")[0], 16))
+        self.rfile.readline()
+        return chunk
 
     def _reset(self) -> None:
         """Close so that the other side sees a reset, not an orderly end."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MakeWorkspace, end_processes
+from tests.integration.conftest import MakeWorkspace, end_processes, processes
 from tests.integration.recorder import Recorder
 from tests.integration.registries import Registries
 from tests.integration.workspace import MARK, Workspace
@@ -66,6 +66,18 @@ def test_a_killed_run_is_gone_on_with(killed: Workspace, registries: Registries,
     ran = killed.succeed("build", "--push", "--resume")
     assert "nothing to go on with" in ran.stderr
     assert ["1.2.3", "2.0.0", "latest"] == registries.public(f"{killed.registry}/last")
+
+
+def test_what_a_killed_run_has_left_running_is_ended_by_the_next(make_workspace: MakeWorkspace) -> None:
+    """A child that says nothing does not notice that nobody listens, and would go on for as long as it builds."""
+    workspace = make_workspace({**FILES, "slow/Dockerfile": "FROM base\nCOPY file /file\nRUN sleep 600\n"})
+    with workspace.start("build", "--push", "-v") as process:
+        assert process.stderr is not None
+        assert any("RUN sleep 600" in line for line in process.stderr)
+        os.kill(process.pid, signal.SIGKILL)
+    assert [] != processes(workspace.environ[MARK])
+    workspace.succeed("build", "--push", "base")
+    assert [] == processes(workspace.environ[MARK])
 
 
 def test_what_changed_since_stops_it(killed: Workspace, registries: Registries) -> None:

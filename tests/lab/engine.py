@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -16,14 +18,15 @@ from tests.lab.waiting import wait_until_ready
 from tests.lab.warden import Child, Warden
 
 
-@dataclass(frozen=True)
+@dataclass
 class Engine:
-    """A running engine."""
+    """An engine that can be killed and started again, with the same images and the same socket."""
 
     socket: Path
     host: str
     log: Path
     _warden: Warden
+    _launch: Callable[[], Child]
     _child: Child
 
     @property
@@ -34,6 +37,16 @@ class Engine:
     def kill(self) -> None:
         """SIGKILL, like a node that loses power: containers and containerd go, too, before this returns."""
         self._warden.kill(self._child)
+
+    def restart(self) -> None:
+        """Start again with what was stored, and wait until it answers; kills it first if it is running."""
+        self.kill()
+        folder = self.socket.parent
+        for name in ("pid", "exec"):  # which say what ran before, by numbers that mean somebody else now
+            left = folder / name
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        self._child = self._launch()
+        await_engine(self)
 
     def pause(self) -> None:
         """SIGSTOP: connections are taken, nothing is answered."""
@@ -62,8 +75,8 @@ def start_engine(warden: Warden, programs: Programs, number: int, emulators: Map
     ]
     env = {"PATH": programs.search_path, "HOME": str(folder), "TMPDIR": str(folder)}
     log = folder / "log"
-    child = warden.start_cell(argv, env, log=log, folder=folder, emulators=emulators)
-    return Engine(socket_path, f"unix://{socket_path}", log, warden, child)
+    launch = partial(warden.start_cell, argv, env, log=log, folder=folder, emulators=emulators)
+    return Engine(socket_path, f"unix://{socket_path}", log, warden, launch, launch())
 
 
 def await_engine(engine: Engine) -> None:

@@ -86,3 +86,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         read(tmp_path)
     assert b'{"format":1}\n' == (tmp_path / "target").read_bytes()
+
+
+def test_a_run_that_is_killed_as_it_begins_leaves_the_journal_before(tmp_path: Path) -> None:
+    """In which the tags stand that are left open: the next run takes them over with its second event."""
+    write(tmp_path, *EVENTS)
+    with Journal(tmp_path) as journal:
+        journal(EVENTS[0])
+        assert EVENTS == read(tmp_path)
+        journal(EVENTS[2])
+        assert (EVENTS[0], EVENTS[2]) == read(tmp_path)

@@ -283,3 +283,15 @@ def test_what_is_not_there_is_not_taken_over(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="no manifest"):
         OciLayout(tmp_path / "b").take(INDEX.digest, OciLayout(tmp_path / "a"))
     assert [] == list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_was_writing_is_removed_with_what_nobody_reaches(tmp_path: Path) -> None:
+    """Beside the blobs and beside index.json."""
+    layout = OciLayout(tmp_path / "layout")
+    index = put_sample(layout, make_sample())
+    layout.publish("1.0", index.digest, owner="api")
+    for place in ("", "blobs/sha256"):
+        (layout.path / place / ".index.json.0123456789abcdef.partial").touch()
+    layout.publish("1.0", index.digest, owner="api")
+    assert [] == list(layout.path.rglob(".*"))
+    assert index == layout.fetch_manifest("1.0")

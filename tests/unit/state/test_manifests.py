@@ -9,9 +9,8 @@ import pytest
 
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.manifest import DOCKER_LIST, OCI_INDEX, ImageIndex, Manifest
-from orchestrator.state.cache import CACHE
 from orchestrator.state.manifests import FILE, MAX_BYTES, MAX_MANIFESTS, MAX_ONE, open_manifest_cache
-from orchestrator.state.workspace import NAME
+from orchestrator.state.workspace import CACHE, NAME
 
 
 def make(name: str) -> Manifest:

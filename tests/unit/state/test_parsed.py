@@ -13,9 +13,9 @@ import pytest
 from orchestrator.dockerfile.model import Dockerfile
 from orchestrator.dockerfile.parse import FORMAT, parse
 from orchestrator.oci.digest import Digest, digest_bytes
-from orchestrator.state.cache import CACHE, write_own
+from orchestrator.state.cache import write_own
 from orchestrator.state.parsed import FILE, read_parsed, write_parsed
-from orchestrator.state.workspace import NAME
+from orchestrator.state.workspace import CACHE, NAME
 
 TEXTS: Mapping[str, str] = {
     "api/Dockerfile": """\

@@ -115,3 +115,13 @@ def test_a_folder_that_cannot_be_made_is_told(root: Path) -> None:
     root.rmdir()
     root.touch()
     assert f"`{root}`: file exists" == refusal(root).message
+
+
+@pytest.mark.parametrize("where", [".", "cache"])
+def test_a_run_removes_what_killed_ones_were_writing(root: Path, where: str) -> None:
+    """Nobody else would: it is hidden, and has a name of its own each time."""
+    folder = root / ".orchestrate" / where
+    folder.mkdir(parents=True)
+    (folder / ".begun.plan.json.0123456789abcdef.partial").touch()
+    with open_run(root):
+        assert [] == list((root / ".orchestrate").rglob("*.partial"))
