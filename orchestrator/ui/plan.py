@@ -97,6 +97,8 @@ def render_invocations(plan: Plan, lowered: Lowered) -> str:
         lines.append(f"  {step.id}" + (f"   ({note})" if note else ""))
         if step.id in lowered.refusals:
             lines.append(f"    refused: {escaped(hide_userinfo(lowered.refusals[step.id].message))}")
+        if step.id in lowered.done_by:
+            lines.append(f"    done with {lowered.done_by[step.id]}")
         for child in lowered.invocations.get(step.id, ()):
             command = masked_command(child)
             pairs = (variable.partition("=") for variable in command.environment)
