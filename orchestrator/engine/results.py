@@ -14,6 +14,7 @@ class StepResult(Model):
     """What a step gave: the digest of its index (or what it put), and where it has one, of the lone manifest in it.
 
     `path` is the folder of a layout that a solve wrote, `key` what a record is known by, `seconds` how long it took.
+    A record is `taken` where it is that of another run, and of another image than was built here.
     """
 
     digest: Digest | None = None
@@ -21,6 +22,7 @@ class StepResult(Model):
     path: str = ""
     key: str = ""
     seconds: float = 0.0
+    taken: bool = False
 
 
 class Where(Model):

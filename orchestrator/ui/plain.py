@@ -8,6 +8,7 @@ from orchestrator.api.events import (
     BuildWarning,
     Event,
     LogLine,
+    LoweredAgain,
     Retried,
     StepFinished,
     StepStarted,
@@ -16,7 +17,7 @@ from orchestrator.api.events import (
     VertexProgress,
 )
 from orchestrator.oci.digest import Digest, short
-from orchestrator.ui.text import duration, printable
+from orchestrator.ui.text import count, duration, printable
 
 _QUIET_STEPS = ("gate", "record", "assemble")
 _TAGGING_STEPS = ("promote", "promote-moving")
@@ -50,8 +51,8 @@ class PlainProgress:
                 return f"{step}  started"
             case StepFinished():
                 return self._finished(event)
-            case Retried():
-                return f"{event.step}  retry {event.attempt}: {printable(event.message)}"
+            case Retried() | LoweredAgain():
+                return _again(event)
             case TagPut():
                 verb = "stands" if event.previous == event.digest else "moved" if event.previous else "new"
                 return f"tag {event.reference}  {verb}  {short(Digest(event.digest))}"
@@ -77,3 +78,12 @@ class PlainProgress:
     def _put_nothing(self, step: str, kind: str) -> bool:
         """Whether this is the step of an image that has no tags of a kind, fixed or moving."""
         return kind in _TAGGING_STEPS and step not in self._tagging
+
+
+def _again(event: Retried | LoweredAgain) -> str:
+    """What is done once more, and why."""
+    if isinstance(event, Retried):
+        return f"{event.step}  retry {event.attempt}: {printable(event.message)}"
+    first, *others = event.steps
+    more = f" and {count(len(others), 'other')}" if others else ""
+    return f"{first}{more}  again: {printable(event.message)}"
