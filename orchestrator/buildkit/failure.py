@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
+
+from msgspec.structs import replace
 
 from orchestrator.api.backend import FailureKind, SolveFailure
 from orchestrator.api.invocation import Outcome
@@ -31,7 +34,7 @@ _USER: Final = re.compile(
 )
 
 
-def describe_failure(outcome: Outcome) -> SolveFailure:
+def describe_failure(outcome: Outcome, *, command: str = "docker buildx build") -> SolveFailure:
     """What an unsuccessful outcome means; `lines` are the last of the failing vertex, else of the child."""
     if outcome.timed_out:
         # the user set the limit: three times the limit is not what they meant
@@ -49,17 +52,22 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
         for vertex in status.vertexes or ():
             if vertex.error and "context canceled" not in vertex.error:
                 failed, message = vertex.digest, f"{vertex.name}: {vertex.error}"
-    error = _error_line(plain) or message or f"`docker buildx build` ended with {_ending(outcome)}"
-    lines = logs.get(failed) or [line for line in plain if line.strip()]
+    error = error_line(plain) or message or f"`{command}` ended with {_ending(outcome)}"
+    failure = explain(error, message, logs.get(failed) or [line for line in plain if line.strip()])
+    return replace(failure, kind=FailureKind.INFRASTRUCTURE) if outcome.signal else failure
+
+
+def explain(error: str, message: str, lines: Sequence[str]) -> SolveFailure:
+    """The failure of a solve: what buildx says of it, what its vertex said, and the lines before."""
     return SolveFailure(
-        kind=FailureKind.INFRASTRUCTURE if outcome.signal else _kind(error + "\n" + message),
+        kind=_kind(error + "\n" + message),
         message=error,
         lines=tuple(lines[-SHOWN_LINES:]),
         by_registry=error.startswith(_PUSH),
     )
 
 
-def _error_line(lines: list[str]) -> str:
+def error_line(lines: list[str]) -> str:
     """What the error says; where it ends with a colon, with what is listed below it."""
     for number in reversed(range(len(lines))):
         if lines[number].startswith("ERROR:"):
