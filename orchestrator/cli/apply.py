@@ -12,7 +12,7 @@ from orchestrator.cli.run_options import make_run_options, run_options
 
 
 @click.command(name="apply")
-@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("plan_file", metavar="[PLAN]", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("folders", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--expect", metavar="DIGEST", help="Only the plan with this digest, which then vouches for all it says.")
 @click.option(
@@ -30,6 +30,11 @@ from orchestrator.cli.run_options import make_run_options, run_options
     metavar="NAME=BUILDER",
     help="Which builder here does what the plan has for node NAME; any that can, unless said.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run that was cut off here, whatever plan that was; apply PLAN where there is none.",
+)
 @click.option("--allow-moved-tags", is_flag=True, help="Go on though tags point elsewhere than when it was planned.")
 @click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest.")
 @click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version.")
@@ -37,13 +42,14 @@ from orchestrator.cli.run_options import make_run_options, run_options
 @run_options
 def command(  # noqa: PLR0913 (one argument an option)
     *,
-    plan_file: Path,
+    plan_file: Path | None,
     folders: tuple[Path, ...],
     expect: str | None,
     only: tuple[str, ...],
     finish: bool,
     wait: str | None,
     bindings: tuple[str, ...],
+    resume: bool,
     allow_moved_tags: bool,
     replace_tags: bool,
     allow_downgrade: bool,
@@ -54,15 +60,19 @@ def command(  # noqa: PLR0913 (one argument an option)
     Before anything is done, all that the plan was made from is looked at again: contexts, builds.toml, builds.lock,
     what is taken over, what tags point at. Where something has changed it is named, and nothing is done.
 
-    With --finish, DIR are folders with the results of parts.
+    An apply that was cut off goes on when it is started again: what stands is not built again, and tags that it has put
+    are its own. With --finish, DIR are folders with the results of parts.
     """
     from orchestrator.cli.applying import Permissions, revive
     from orchestrator.cli.execute import execute
     from orchestrator.cli.findings import Findings
+    from orchestrator.cli.load import find_root
     from orchestrator.cli.parts import PartRequest, choose_part
+    from orchestrator.cli.resume import PlanKeeper, find_begun
     from orchestrator.cli.runnable import check_blocked, check_runnable
-    from orchestrator.cli.saving import check_expected, read_plan
+    from orchestrator.cli.saving import read_expected
     from orchestrator.errors import UsageError
+    from orchestrator.plan.saved import render_saved
     from orchestrator.ui.text import print_note
 
     options = make_project_options(values)
@@ -70,8 +80,11 @@ def command(  # noqa: PLR0913 (one argument an option)
         message = "`apply` looks at everything again, and `--offline` asks nobody"
         raise UsageError(message, hints=("leave `--offline` out",))
     request = PartRequest.of(only=only, finish=finish, wait=wait, folders=folders, bindings=bindings)
-    digest, saved = read_plan(plan_file)
-    check_expected(digest, expect)
+    if resume and not request.is_whole:
+        message = "a run that was cut off is gone on with as a whole, not in parts"
+        raise UsageError(message, hints=("start the part again without `--resume`: what stands is not built again",))
+    begun = find_begun(find_root(options)) if resume else None
+    saved = begun or read_expected(plan_file, expect)
     permissions = Permissions(
         vouched=expect is not None,
         moved_tags=allow_moved_tags,
@@ -85,4 +98,6 @@ def command(  # noqa: PLR0913 (one argument an option)
     check_runnable(prepared, findings, os.environ)
     if findings.all:
         print_note(findings.render())
-    execute(prepared, make_run_options(values))
+    whole = begun is None and request.is_whole
+    keeper = PlanKeeper(prepared.loaded.root, render_saved(saved)[1] if whole else None, goes_on=begun is not None)
+    execute(prepared, make_run_options(values), keeper=keeper if whole or begun else None)

@@ -33,7 +33,7 @@ def command(*, resume: bool, rollback: bool, **values: object) -> None:
     from orchestrator.cli.findings import Findings
     from orchestrator.cli.load import find_root
     from orchestrator.cli.prepare import Preparation
-    from orchestrator.cli.resume import PlanKeeper, find_begun
+    from orchestrator.cli.resume import PlanKeeper, find_begun, plan_to_keep
     from orchestrator.cli.resume import resume as go_on
     from orchestrator.cli.rollback import roll_back
     from orchestrator.cli.runnable import check_runnable
@@ -62,8 +62,6 @@ def command(*, resume: bool, rollback: bool, **values: object) -> None:
     check_runnable(prepared, findings, os.environ)
     if findings.all:
         print_note(findings.render())
-    execute(
-        prepared,
-        make_run_options(values),
-        keeper=PlanKeeper(prepared, findings, project, os.environ, goes_on=begun is not None),
-    )
+    content = None if begun else plan_to_keep(prepared, findings, project, os.environ)
+    keeper = PlanKeeper(prepared.loaded.root, content, goes_on=begun is not None)
+    execute(prepared, make_run_options(values), keeper=keeper)

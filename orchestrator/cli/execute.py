@@ -17,6 +17,7 @@ from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.resume import PlanKeeper
+from orchestrator.cli.rollback import moves_of_run
 from orchestrator.cli.run_options import RunOptions
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
@@ -81,7 +82,7 @@ def execute(
             prepare_homes(root, os.environ)
         if keeper:
             keeper.begin()
-        kept = keeper.open_moves() if keeper else ()
+        kept = moves_of_run(root, prepared.plan.run)
         with Journal(root) as journal:
             ran = _run(prepared, folder, options, earlier, journal, kept)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())

@@ -49,6 +49,11 @@ class PartRequest(Model):
     folders: tuple[Path, ...] = ()
     bindings: Mapping[str, str] = {}
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that is left is to be done."""
+        return not self.only and not self.finish
+
     @classmethod
     def of(
         cls,

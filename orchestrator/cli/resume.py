@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.api.outline import TagOutline
 from orchestrator.cli.applying import Permissions, revive
 from orchestrator.cli.findings import Findings
 from orchestrator.cli.load import Loaded
@@ -25,9 +24,7 @@ from orchestrator.errors import RegistryError, UsageError, disk_error
 from orchestrator.plan.compile import Scope
 from orchestrator.plan.model import Action
 from orchestrator.plan.saved import SavedPlan, parse_saved
-from orchestrator.plan.undo import open_moves
 from orchestrator.state.begun import FILE, forget_begun, keep_begun, read_begun
-from orchestrator.state.journal import open_journal
 from orchestrator.state.workspace import NAME
 
 
@@ -70,25 +67,24 @@ def resume(
     return choose_part(revived, PartRequest(), environment)
 
 
+def plan_to_keep(
+    prepared: Prepared, findings: Findings, project: ProjectOptions, environment: Mapping[str, str]
+) -> bytes | None:
+    """The plan of a run as it is kept; None where it does nothing, would hold a credential, or is not known whole."""
+    if all(image.action is Action.REUSE for image in prepared.plan.images):
+        return None
+    with suppress(RegistryError, UsageError):
+        return freeze_plan(prepared, findings, project, environment)[1]
+    return None
+
+
 class PlanKeeper:
     """Keeps the plan of a run while it runs; one that goes on with another has what that one kept."""
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        findings: Findings,
-        project: ProjectOptions,
-        environment: Mapping[str, str],
-        *,
-        goes_on: bool,
-    ) -> None:
-        self._root = prepared.loaded.root
+    def __init__(self, root: Path, content: bytes | None, *, goes_on: bool) -> None:
+        self._root = root
+        self._content = content
         self._goes_on = goes_on
-        self._content: bytes | None = None
-        if not goes_on and any(image.action is not Action.REUSE for image in prepared.plan.images):
-            # what would hold a credential, or does not know what it is to hold, is not kept
-            with suppress(RegistryError, UsageError):
-                _, self._content = freeze_plan(prepared, findings, project, environment)
 
     def begin(self) -> None:
         """Before the first step; the run has the lock.
@@ -100,16 +96,6 @@ class PlanKeeper:
             keep_begun(self._root, self._content)
         elif not self._goes_on:
             forget_begun(self._root)
-
-    def open_moves(self) -> tuple[TagOutline, ...]:
-        """The tags that the run which this one goes on with was about to put; none where nothing can be read."""
-        if not self._goes_on:
-            return ()
-        try:
-            with open_journal(self._root) as events:
-                return open_moves(events)
-        except (OSError, ValueError):
-            return ()
 
     def end(self) -> None:
         """After a run that ended well: there is nothing to go on with."""

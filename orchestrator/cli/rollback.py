@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.api.events import TagRestored
+from orchestrator.api.events import RunStarted, TagRestored
 from orchestrator.api.outline import TagOutline
 from orchestrator.cli.insecure import insecure_registries
 from orchestrator.engine.restore import Undoing
@@ -53,6 +53,16 @@ def roll_back(root: Path, environment: Mapping[str, str]) -> None:
     if left:
         message = f"{len(left)} of {len(fates)} tags could not be undone: {', '.join(left)}"
         raise RegistryError(message, hints=("remove or move these by hand, as the lines above say",))
+
+
+def moves_of_run(root: Path, run: str) -> tuple[TagOutline, ...]:
+    """The tags that the last run here was about to put, if it did not end well and was the same run; else none."""
+    try:
+        with open_journal(root) as events:
+            first = next(events, None)
+            return open_moves(events) if isinstance(first, RunStarted) and first.run == run else ()
+    except (OSError, ValueError):
+        return ()
 
 
 def _read(root: Path, environment: Mapping[str, str]) -> list[tuple[Reference, TagOutline]]:

@@ -144,6 +144,21 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def read_expected(path: Path | None, expect: str | None) -> SavedPlan:
+    """Read a saved plan, which has to be the one with the digest that the user has of it, if any.
+
+    Raises:
+        UsageError: there is none, or it is damaged.
+        PlanBlockedError: it is another one.
+    """
+    if path is None:
+        message = "no plan is named, and nothing was cut off here"
+        raise UsageError(message, hints=("make one: `orchestrate plan --out FILE`, and apply FILE",))
+    digest, saved = read_plan(path)
+    check_expected(digest, expect)
+    return saved
+
+
 def check_expected(digest: Digest, expect: str | None) -> None:
     """Hold the plan against the digest that the user has of it.
 

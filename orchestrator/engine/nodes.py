@@ -10,9 +10,10 @@ from orchestrator.api.backend import Node
 from orchestrator.api.invocation import BuilderOf, Invocation, Outcome, late_values
 from orchestrator.engine.invoke import Invoker
 from orchestrator.errors import BuildError
-from orchestrator.plan.model import Plan, SolveStep, TestStep
+from orchestrator.plan.lower import Lowered, used_nodes
+from orchestrator.plan.model import Plan
 from orchestrator.plan.place import ConfiguredBackend
-from orchestrator.plan.schedule import NodeKey, seats_of
+from orchestrator.plan.schedule import NodeKey
 
 _ENDING = 8
 
@@ -26,13 +27,12 @@ class Nodes:
         nodes: Mapping[str, tuple[Node, ...]],
         backends: Mapping[str, ConfiguredBackend],
         *,
+        lowered: Lowered,
         invoker: Invoker,
         root: Path,
     ) -> None:
-        used = {key for step in plan.steps if isinstance(step, SolveStep | TestStep) for key in seats_of(step)}
-        self._used = {
-            name: tuple(node for node in several if (name, node.name) in used) for name, several in nodes.items()
-        }
+        self._used = used_nodes(plan, nodes)
+        self._lowered = lowered
         self._backends = backends
         self._invoker = invoker
         self._ending = hashlib.sha256(str(root).encode(errors="surrogateescape")).hexdigest()[:_ENDING]
@@ -56,8 +56,8 @@ class Nodes:
             BuildError: something that no node has for itself could not be made ready.
         """
         lost: dict[NodeKey, str] = {}
-        for name, chosen in self._backends.items():
-            for number, invocation in enumerate(chosen.backend.setup(self._used[name])):
+        for name, invocations in self._lowered.setup.items():
+            for number, invocation in enumerate(invocations):
                 if name not in self._begun:
                     self._begun.append(name)
                 outcome = await self._run(name, invocation, folder / f"setup-{name}-{number}")
@@ -73,7 +73,7 @@ class Nodes:
     async def take_down(self, folder: Path) -> None:
         """Run what they want to have run last, where anything was begun; what fails then changes no result."""
         for name in self._begun:
-            for number, invocation in enumerate(self._backends[name].backend.teardown(self._used[name])):
+            for number, invocation in enumerate(self._lowered.teardown.get(name, ())):
                 await self._run(name, invocation, folder / f"teardown-{name}-{number}")
 
     async def _run(self, backend: str, invocation: Invocation, folder: Path) -> Outcome:

@@ -105,7 +105,7 @@ class Engine:
         for known in plan.known:
             self._results.put(known.step, StepResult(digest=known.digest, manifest=known.manifest, key=known.key))
         invoker = Invoker(root=root, environment=environment, children=children, results=self._results, emit=emit)
-        self._nodes = Nodes(plan, work.nodes, work.backends, invoker=invoker, root=root)
+        self._nodes = Nodes(plan, work.nodes, work.backends, lowered=work.lowered, invoker=invoker, root=root)
         self._watch = Watch(work.backends, children.ask)
         self._losses = Losses()
         self._performer = Performer(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from orchestrator.api.backend import Mode
+from orchestrator.api.invocation import Invocation
 from orchestrator.config.credentials import hide_userinfo
 from orchestrator.diagnostics import Diagnostic, Span
 from orchestrator.model import Model
@@ -90,6 +91,13 @@ def _counts(summary: SummaryDocument) -> str:
 def render_invocations(plan: Plan, lowered: Lowered) -> str:
     """What `plan -v` adds: every child, argv for argv, as one could paste it but for late values and credentials."""
     lines = ["", "commands"]
+    for title, children in (("first", lowered.setup), ("last", lowered.teardown)):
+        for backend, invocations in children.items():
+            if invocations:
+                lines += [
+                    f"  {title}, for backend {backend}",
+                    *(f"    {_command_line(child)}" for child in invocations),
+                ]
     for step in plan.steps:
         if not isinstance(step, SolveStep | TestStep):
             continue
@@ -100,11 +108,14 @@ def render_invocations(plan: Plan, lowered: Lowered) -> str:
         if step.id in lowered.done_by:
             lines.append(f"    done with {lowered.done_by[step.id]}")
         for child in lowered.invocations.get(step.id, ()):
-            command = masked_command(child)
-            pairs = (variable.partition("=") for variable in command.environment)
-            variables = [f"{name}={_quote(value)}" for name, _, value in pairs]
-            lines.append("    " + " ".join((*variables, *map(_quote, command.argv))))
+            lines.append(f"    {_command_line(child)}")
     return "\n".join(lines) + "\n"
+
+
+def _command_line(child: Invocation) -> str:
+    command = masked_command(child)
+    pairs = (variable.partition("=") for variable in command.environment)
+    return " ".join((*(f"{name}={_quote(value)}" for name, _, value in pairs), *map(_quote, command.argv)))
 
 
 def _quote(word: str) -> str:

@@ -163,6 +163,17 @@ def test_verbose_adds_the_commands(program: Program) -> None:
     assert "docker buildx build '--builder=<builder of default>'" in verbose
 
 
+def test_verbose_shows_what_is_run_first_and_last(program: Program) -> None:
+    """The builders that a run makes of nodes, and forgets at its end."""
+    node = '[[backends.native.nodes]]\nname = "amd-1"\nplatforms = ["linux/amd64"]\nendpoint = "tcp://10.0.0.1:1234"\n'
+    write_project(program.folder, HEAD + node + '[images.x]\nplatforms = ["linux/amd64"]\n', {"x": "FROM scratch\n"})
+    lines = program("plan", "--offline", "-v").out.splitlines()
+    first, last = (lines[lines.index(f"  {word}, for backend native") + 1] for word in ("first", "last"))
+    assert "docker buildx create '--name=<builder of amd-1>'" in first
+    assert "tcp://10.0.0.1:1234" in first
+    assert "docker buildx rm" in last
+
+
 def test_the_exit_code_may_tell_of_work(program: Program) -> None:
     """For scripts that ask."""
     write_project(program.folder, SMALL, SMALL_FILES)

@@ -143,3 +143,21 @@ def test_a_journal_that_git_tracks_is_not_believed(released: Workspace) -> None:
     refused = released.run("build", "--rollback")
     assert 2 == refused.exit_code
     assert "git tracks `.orchestrate/journal.jsonl`" in refused.stderr
+
+
+def test_an_apply_that_was_cut_off_is_gone_on_with(
+    released: Workspace, gatekeeper: Gatekeeper, registries: Registries
+) -> None:
+    """Without its plan file: what was kept of it is enough; where nothing was cut off a plan has to be named."""
+    plan = released.folder / "release.plan.json"
+    released.succeed("plan", "--push", f"--out={plan}")
+    gatekeeper.judge = once_public_tag(lambda: Verdict.RESET, number=LAST_TAG)
+    assert 5 == released.run("apply", str(plan)).exit_code
+    gatekeeper.judge = lambda _: Verdict.HAND_ON
+    plan.unlink()
+    resumed = released.succeed("apply", "--resume")
+    assert "solve:" not in resumed.stderr
+    after = digests(released, registries)
+    assert after["child:latest"] == after["child:2.0.0"]
+    refused = released.run("apply", "--resume")
+    assert (2, True) == (refused.exit_code, "nothing was cut off here" in refused.stderr)
