@@ -9,6 +9,7 @@ from orchestrator.api.events import (
     ChildStarted,
     FailedAt,
     LogLine,
+    LoweredAgain,
     NodeLost,
     Retried,
     RunFinished,
@@ -63,6 +64,7 @@ EXAMPLES: Final[tuple[StreamLine, ...]] = (
     VertexProgress(step="solve:api", vertex=_VERTEX, name="[2/3] RUN make", state="started"),
     LogLine(step="solve:api", vertex=_VERTEX, stream="stderr", text="\x1b[31mmake: *** [all] Error 2"),
     BuildWarning(step="solve:api", message="JSON arguments recommended for CMD"),
+    LoweredAgain(steps=("solve:api",), message="`solve:web` failed", time=1764000012.0),
     NodeLost(node="arm", message="no answer for 60s", time=1764000020.0, rest=300.0),
     Retried(
         step="solve:api", attempt=1, message="connection reset by peer", time=1764000020.5, wait=1.0, node="default"

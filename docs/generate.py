@@ -24,10 +24,6 @@ FOLDER: Final = Path(__file__).parent / "reference"
 BACKENDS: Final = ("qemu", "native", "bake")
 """Those that ship; a plugin that happens to be installed is not part of the reference."""
 
-_NOT_YET: Final = """\
-Read, checked and shown, but not acted upon by this version: the backend `bake`, which plans and does not build.
-
-## The file"""
 _COMMAND_LINE: Final = """\
 # Command line
 
@@ -59,7 +55,7 @@ def generated_pages() -> Mapping[Path, str]:
 
 
 def _builds_toml(tables: Mapping[str, type[Table]]) -> str:
-    return reference(tables).replace("## The file", _NOT_YET, 1).rstrip("\n") + "\n"
+    return reference(tables).rstrip("\n") + "\n"
 
 
 def _command_line() -> Iterator[str]:

@@ -4,10 +4,12 @@ from orchestrator.api.backend import (
     API_VERSION,
     Backend,
     BackendSpec,
+    Became,
     Capabilities,
     ConfigProblem,
     Emulation,
     FailureKind,
+    Link,
     LowerRequest,
     Mode,
     Node,
@@ -18,6 +20,7 @@ from orchestrator.api.backend import (
     Refusal,
     SolveFailure,
     SolveResult,
+    SolveUnknown,
 )
 from orchestrator.api.hookspecs import BackendRegistry, hookimpl
 from orchestrator.api.invocation import (
@@ -35,12 +38,14 @@ from orchestrator.api.invocation import (
 )
 from orchestrator.api.solve import BuildOptions, LayoutOutput, NamedContext, NoOutput, PushOutput, Solve, SourcePin
 from orchestrator.model import Table
+from orchestrator.oci.digest import Digest, parse_digest
 from orchestrator.oci.platform import Platform, parse_platform
 
 __all__ = [
-    "API_VERSION", "Backend", "BackendRegistry", "BackendSpec", "BuildOptions", "BuilderOf", "Capabilities",
-    "CollectedFile", "ConfigProblem", "DigestOf", "Emulation", "FailureKind", "FileOf", "Invocation", "LayoutOutput",
-    "LowerRequest", "Mode", "NamedContext", "NoOutput", "Node", "Outcome", "PathOf", "Phase", "PlaceRequest",
-    "Placement", "Platform", "Probe", "PushOutput", "Reader", "Refusal", "Solve", "SolveFailure", "SolveResult",
-    "SourcePin", "Table", "Word", "WrittenFile", "hookimpl", "parse_platform", "render_word",
+    "API_VERSION", "Backend", "BackendRegistry", "BackendSpec", "Became", "BuildOptions", "BuilderOf", "Capabilities",
+    "CollectedFile", "ConfigProblem", "Digest", "DigestOf", "Emulation", "FailureKind", "FileOf", "Invocation",
+    "LayoutOutput", "Link", "LowerRequest", "Mode", "NamedContext", "NoOutput", "Node", "Outcome", "PathOf", "Phase",
+    "PlaceRequest", "Placement", "Platform", "Probe", "PushOutput", "Reader", "Refusal", "Solve", "SolveFailure",
+    "SolveResult", "SolveUnknown", "SourcePin", "Table", "Word", "WrittenFile", "hookimpl", "parse_digest",
+    "parse_platform", "render_word",
 ]  # fmt: skip

@@ -99,11 +99,24 @@ class Refusal(Model):
     hints: tuple[str, ...] = ()
 
 
+class Link(Model):
+    """The named context `context` of the solve `step` is what the solve `parent` of the same request makes."""
+
+    step: StepId
+    context: str
+    parent: StepId
+
+
 class LowerRequest(Model):
-    """Turn these solves, all placed on this node, into invocations."""
+    """Turn these solves, all placed on this node, into invocations.
+
+    They are several only for a backend whose `max_steps` says so, parents first. `links` are the contexts among them:
+    the late value that such a context holds is not known while they are built.
+    """
 
     steps: tuple[Solve, ...]
     node: Node
+    links: tuple[Link, ...] = ()
 
 
 class SolveResult(Model):
@@ -136,6 +149,20 @@ class SolveFailure(Model):
     by_registry: bool = False
 
 
+class SolveUnknown(Model):
+    """A solve of several of which nobody can say what became of it, as their child ended by the failure of another.
+
+    `digest` is what the child said that it has pushed: the host looks whether it stands. Without one, or where it does
+    not stand, the solve is run again.
+    """
+
+    digest: Digest | None = None
+
+
+Became: TypeAlias = SolveResult | SolveFailure | SolveUnknown
+"""What became of a solve."""
+
+
 class Reader(Protocol):
     """Reads the output of one child, line by line."""
 
@@ -162,14 +189,15 @@ class Backend(Protocol):
         """What has to run when the run is over, however it ended; a backend without it leaves nothing behind."""
 
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
-        """The children that do these steps, in order. Called at plan time; nothing is called again at run time."""
+        """The children that do these steps, in order.
+
+        Called at plan time, and for requests of several steps once more for the rest of those of which one has failed.
+        """
 
     def reader(self, invocation: Invocation) -> Reader:
         """A reader for the output of one child."""
 
-    def results(
-        self, request: LowerRequest, outcomes: tuple[Outcome, ...]
-    ) -> Mapping[StepId, SolveResult | SolveFailure]:
+    def results(self, request: LowerRequest, outcomes: tuple[Outcome, ...]) -> Mapping[StepId, Became]:
         """What became of each step, from the outcomes of its invocations."""
 
 
@@ -178,10 +206,12 @@ class Capabilities(Model):
 
     `source_policy`: it passes `Solve.pins` on to BuildKit.
     `emulation`: choosing it by name writes down that foreign platforms may be emulated.
+    `max_steps`: how many solves a request may hold; the host then puts as many together as it can.
     """
 
     source_policy: bool = False
     emulation: bool = False
+    max_steps: int = 1
 
 
 class ConfigProblem(Model):

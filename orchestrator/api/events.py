@@ -92,6 +92,14 @@ class NodeLost(Model, tag="node-lost"):
     rest: float | None = None
 
 
+class LoweredAgain(Model, tag="lowered-again"):
+    """Steps that were to be done by one child with others are lowered once more, and done without these."""
+
+    steps: tuple[StepId, ...]
+    message: str
+    time: float
+
+
 class VertexProgress(Model, tag="vertex"):
     """A vertex of BuildKit's graph began, ended, or was found in the cache."""
 
@@ -170,6 +178,7 @@ Event: TypeAlias = (
     | StepFinished
     | ChildStarted
     | Retried
+    | LoweredAgain
     | NodeLost
     | VertexProgress
     | LogLine

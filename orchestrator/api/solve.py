@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from orchestrator.api.invocation import StepId, Word
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import Reference
+
+_FETCHED: Final = ("https://", "http://", "git://", "ssh://", "git@")
+
+
+def is_remote(path: str) -> bool:
+    """Whether a context is fetched by BuildKit rather than read from this machine's disk.
+
+    A closed list, to the letter: buildx takes every scheme that it does not know for a path on disk.
+    """
+    return path.startswith(_FETCHED)
 
 
 class BuildArg(Model):

@@ -8,10 +8,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, assert_never
 from unicodedata import is_normalized
 
-from orchestrator.api.solve import BuildArg, BuildOptions, Cache, NetworkMode, Provenance, Secret, SshAgent
+from orchestrator.api.invocation import Late, PathOf, Word
+from orchestrator.api.solve import (
+    BuildArg,
+    BuildOptions,
+    Cache,
+    LayoutOutput,
+    NetworkMode,
+    NoOutput,
+    Provenance,
+    PushOutput,
+    Secret,
+    SshAgent,
+)
 from orchestrator.api.target import Target
 from orchestrator.config.credentials import hide_userinfo, looks_like_credential
 from orchestrator.diagnostics import Diagnostic
@@ -24,18 +36,24 @@ DEFAULT_GROUP: Final = "default"
 _BOM: Final = "\ufeff"
 _AFTER_RETURN: Final = re.compile(r"[$%]*\r")
 _T = TypeVar("_T")
-_Json: TypeAlias = "str | bool | list[_Json] | dict[str, _Json]"
+_Json: TypeAlias = "str | bool | tuple[str | Late, ...] | list[_Json] | dict[str, _Json]"
+"""JSON, with late values inside of strings, which are tuples then."""
 
 
 def render_bake(targets: Iterable[Target], groups: Mapping[str, tuple[str, ...]]) -> str:
     """The text of the file: the same targets and groups give the same text. `default` has to be one of the groups."""
     described: dict[str, _Json] = {DEFAULT_GROUP: {"description": MARK, "targets": [*groups[DEFAULT_GROUP]]}}
     described |= {name: {"targets": [*members]} for name, members in groups.items() if name != DEFAULT_GROUP}
-    file: dict[str, _Json] = {
-        "group": described,
-        "target": {target.name: _escaped(target_attributes(target)) for target in targets},
-    }
-    return json.dumps(file, indent=2, ensure_ascii=False) + "\n"
+    return "".join(map(str, _lines({"group": described, **_file(targets)}, "\n"))) + "\n"
+
+
+def render_run(targets: Iterable[Target]) -> Word:
+    """The text of a file of which all targets are named on the command line, with late values where they stand."""
+    return (*_lines(_file(targets), "\n"), "\n")
+
+
+def _file(targets: Iterable[Target]) -> dict[str, _Json]:
+    return {"target": {target.name: _escaped(target_attributes(target)) for target in targets}}
 
 
 def target_attributes(target: Target) -> dict[str, _Json]:
@@ -66,7 +84,7 @@ def target_attributes(target: Target) -> dict[str, _Json]:
         "shm-size": options.shm_size,
         "ulimits": [*_once(options.ulimits)],
         "attest": [_provenance(options), {"type": "sbom"} if options.sbom else {"type": "sbom", "disabled": True}],
-        "output": [{"type": "image", "oci-mediatypes": "true"} if target.tags else {"type": "cacheonly"}],
+        "output": [_output(target)],
     }
     return {name: value for name, value in attributes.items() if value}
 
@@ -113,6 +131,8 @@ def _escaped(value: _Json) -> _Json:
     match value:
         case str():
             return escape(value)
+        case tuple():
+            return tuple(escape(part) if isinstance(part, str) else part for part in value)
         case list():
             return [_escaped(item) for item in value]
         case dict():
@@ -125,6 +145,8 @@ def _texts(value: _Json) -> Iterator[str]:
     match value:
         case str():
             yield value
+        case tuple():
+            yield from (part for part in value if isinstance(part, str))
         case list():
             for item in value:
                 yield from _texts(item)
@@ -134,6 +156,47 @@ def _texts(value: _Json) -> Iterator[str]:
                 yield from _texts(item)
         case _:
             pass
+
+
+def _lines(value: _Json, margin: str) -> Iterator[str | Late]:
+    """The parts of a text in JSON, indented by two; `margin` is what a new line begins with."""
+    deeper = margin + "  "
+    match value:
+        case tuple():
+            yield '"'
+            yield from (_quoted(part)[1:-1] if isinstance(part, str) else part for part in value)
+            yield '"'
+        case list() if value:
+            for position, item in enumerate(value):
+                yield ("," if position else "[") + deeper
+                yield from _lines(item, deeper)
+            yield margin + "]"
+        case dict() if value:
+            for position, (key, item) in enumerate(value.items()):
+                yield ("," if position else "{") + deeper + _quoted(key) + ": "
+                yield from _lines(item, deeper)
+            yield margin + "}"
+        case _:
+            yield _quoted(value)
+
+
+def _quoted(value: _Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _output(target: Target) -> dict[str, _Json]:
+    match target.output:
+        case None:
+            return {"type": "image", "oci-mediatypes": "true"} if target.tags else {"type": "cacheonly"}
+        case NoOutput():
+            return {"type": "cacheonly"}
+        case LayoutOutput(name=name):
+            return {"type": "oci", "tar": "false", "dest": (PathOf(name=name),)}
+        case PushOutput(reference=reference):
+            pushed: dict[str, _Json] = {"type": "image", "name": str(reference), "push": "true", "store": "false"}
+            return {**pushed, "oci-mediatypes": "true"}
+        case _:
+            assert_never(target.output)
 
 
 def _once(values: Iterable[_T]) -> Iterable[_T]:

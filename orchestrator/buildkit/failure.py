@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from orchestrator.api.backend import FailureKind, SolveFailure
@@ -35,14 +36,14 @@ _USER: Final = re.compile(
 )
 
 
-def describe_failure(outcome: Outcome) -> SolveFailure:
+def describe_failure(outcome: Outcome, *, command: str = "docker buildx build") -> SolveFailure:
     """What an unsuccessful outcome means; `lines` are the last of the failing vertex, else of the child."""
     if outcome.timed_out:
         # the user set the limit: three times the limit is not what they meant
         return SolveFailure(kind=FailureKind.USER, message="stopped: it took longer than its `timeout`")
     if outcome.signal or (outcome.exit_code in _PLUGIN_KILLED and "\nERROR:" not in f"\n{outcome.stderr}"):
         # what is said meanwhile, such as that a build was cancelled, comes of that
-        message = f"`docker buildx build` was killed: it ended with {_ending(outcome)}"
+        message = f"`{command}` was killed: it ended with {_ending(outcome)}"
         return SolveFailure(kind=FailureKind.INFRASTRUCTURE, message=message)
     plain: list[str] = []
     logs: dict[str, list[str]] = {}
@@ -57,8 +58,12 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
         for vertex in status.vertexes or ():
             if vertex.error and "context canceled" not in vertex.error:
                 failed, message = vertex.digest, f"{vertex.name}: {vertex.error}"
-    error = _error_line(plain) or message or f"`docker buildx build` ended with {_ending(outcome)}"
-    lines = logs.get(failed) or _told(plain)
+    error = error_line(plain) or message or f"`{command}` ended with {_ending(outcome)}"
+    return explain(error, message, logs.get(failed) or _told(plain))
+
+
+def explain(error: str, message: str, lines: Sequence[str]) -> SolveFailure:
+    """The failure of a solve: what buildx says of it, what its vertex said, and the lines before."""
     return SolveFailure(
         kind=_kind(error + "\n" + message),
         message=error,
@@ -73,7 +78,7 @@ def _told(plain: list[str]) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith("ERROR:")]
 
 
-def _error_line(lines: list[str]) -> str:
+def error_line(lines: list[str]) -> str:
     """What the error says; where it ends with a colon, with what is listed below it."""
     for number in reversed(range(len(lines))):
         if lines[number].startswith("ERROR:"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from orchestrator.api.backend import Node, Placement, PlaceRequest, Probe, Refusal
+from orchestrator.api.backend import Node, Placement, PlaceRequest, Probe, Reader, Refusal
 from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.buildkit.builders import (
     INSTALL_BUILDX,
@@ -61,7 +61,7 @@ class OneBuilder:
         del nodes
         return ()
 
-    def reader(self, invocation: Invocation) -> RawJsonReader:
+    def reader(self, invocation: Invocation) -> Reader:
         """Reads the progress of one child."""
         return RawJsonReader(invocation.steps[0])
 

@@ -40,10 +40,18 @@ class VertexWarning(Model):
     short: str | None = None
 
 
+class VertexStatus(Model):
+    """A part of what a vertex does, such as the push of one manifest."""
+
+    id: str = ""
+    completed: str | None = None
+
+
 class SolveStatus(Model):
     """One batch of progress."""
 
     vertexes: tuple[Vertex, ...] | None = None
+    statuses: tuple[VertexStatus, ...] | None = None
     logs: tuple[VertexLog, ...] | None = None
     warnings: tuple[VertexWarning, ...] | None = None
 
@@ -93,10 +101,13 @@ class RawJsonReader:
     def feed(self, stream: Literal["stdout", "stderr"], line: str) -> Iterator[ReaderEvent]:
         """What this line says; the end of a vertex comes after all that it printed."""
         status = parse_status(line) if stream == "stderr" else None
-        if status is None:
-            if stream == "stderr" and (found := self._excerpt.feed(line)):
-                yield FailedAt(step=self._step, file=found.file, line=found.line, excerpt=found.lines)
-            return
+        if status is not None:
+            yield from self.read(status)
+        elif stream == "stderr" and (found := self._excerpt.feed(line)):
+            yield FailedAt(step=self._step, file=found.file, line=found.line, excerpt=found.lines)
+
+    def read(self, status: SolveStatus) -> Iterator[ReaderEvent]:
+        """What this batch says."""
         states = [(vertex, _state(vertex)) for vertex in status.vertexes or ()]
         for vertex, state in states:
             if state == "started":

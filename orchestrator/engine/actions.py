@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from orchestrator.api.events import PlatformSize
 from orchestrator.api.invocation import StepId
 from orchestrator.engine.copy import copy_tree
@@ -103,7 +105,8 @@ class Actions:
         image = next(child for child in manifests if not child.is_attestation)
         notes = note_took(solve.seconds, self._emulated.get(step.solve, ()))
         self._inputs.keep(home, step.key, notes, replaces=step.replaces)
-        return self._agree(step, home, part, Digest(image.digest))
+        agreed = self._agree(step, home, part, Digest(image.digest))
+        return replace(agreed, taken=agreed.manifest != image.digest)
 
     def _agree(self, step: RecordStep, home: ImageStore, part: Manifest, image: Digest) -> StepResult:
         """Put a record so that of runs that make the same at the same time all take one of theirs.

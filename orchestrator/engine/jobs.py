@@ -9,6 +9,7 @@ from typing import Final
 
 from orchestrator.api.invocation import StepId
 from orchestrator.plan import stepnames
+from orchestrator.plan.grouping import Group
 from orchestrator.plan.model import GateStep, PromoteStep, SolveStep, Step, TestStep
 from orchestrator.plan.schedule import Job, NodeKey, seats_of
 
@@ -24,9 +25,18 @@ class Publish(Enum):
 
 
 def make_jobs(
-    steps: tuple[Step, ...], nodes: Collection[NodeKey], seconds: Mapping[StepId, float], publish: Publish
+    steps: tuple[Step, ...],
+    nodes: Collection[NodeKey],
+    seconds: Mapping[StepId, float],
+    publish: Publish,
+    *,
+    groups: tuple[Group, ...] = (),
 ) -> tuple[Job, ...]:
-    """A job a step; solves and tests take a slot of one of their nodes, all others are short."""
+    """A job a step; solves and tests take a slot of one of their nodes, all others are short.
+
+    Those of a group wait for what any of them needs of the rest: whichever begins first does them all.
+    """
+    shared = {step: group.needs for group in groups for step in group.steps}
     typical = median(seconds.values()) if seconds else _UNKNOWN
     ids = {step.id for step in steps}
     jobs = []
@@ -34,7 +44,8 @@ def make_jobs(
         match step:
             case SolveStep() | TestStep():
                 seats = tuple(key for key in seats_of(step) if key in nodes)
-                jobs.append(Job(step.id, step.needs, seats, seconds.get(step.id, typical)))
+                needs = tuple(dict.fromkeys((*step.needs, *shared.get(step.id, ()))))
+                jobs.append(Job(step.id, needs, seats, seconds.get(step.id, typical)))
             case GateStep():
                 jobs.append(Job(step.id, step.needs, soft=publish is Publish.FINISHED))
             case PromoteStep() if publish is Publish.FINISHED:

@@ -9,20 +9,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import assert_never
 
-from orchestrator.api.backend import FailureKind, Node
+from orchestrator.api.backend import FailureKind
 from orchestrator.api.events import TagPut, TagsKept
 from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import TagOutline
 from orchestrator.engine.actions import Actions
+from orchestrator.engine.batch import Batches, Tools
 from orchestrator.engine.in_thread import in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.load import load_image
 from orchestrator.engine.promote import promote
 from orchestrator.engine.restore import keep_old
 from orchestrator.engine.results import Results, StepResult
-from orchestrator.engine.solve import NodeLostError, SolveFailedError, SolveWork, failed_test, run_solve
+from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError, SolveWork, failed_test, run_solve
 from orchestrator.engine.watch import Watch
-from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan import stepnames
 from orchestrator.plan.lower import Lowered, lower_request
@@ -42,14 +42,6 @@ from orchestrator.plan.model import (
     VerifyStep,
 )
 from orchestrator.plan.place import ConfiguredBackend
-
-
-class Place(Model):
-    """Where a solve or a test runs: on a node, whose builder has this name; `folder` is its own for its files."""
-
-    node: Node
-    builder: str
-    folder: Path
 
 
 class Performer:
@@ -85,6 +77,7 @@ class Performer:
                 self._records.setdefault(step.solve, []).append(step)
         self._promotions = tuple(step for step in plan.steps if isinstance(step, PromoteStep))
         self._recalled: set[StepId] = set()
+        self._batches = Batches(plan, lowered, backends, Tools(actions, results, invoker, watch, emit))
         self.stopping = threading.Event()
         """Set where no tag is to be put any more."""
 
@@ -161,6 +154,9 @@ class Performer:
         return await in_thread(self._actions.note_passed, step)
 
     async def _solve(self, step: SolveStep | TestStep, place: Place) -> StepResult:
+        batch = self._batches.find(step.id)
+        if batch is not None:
+            return await batch.solve(step, place)
         work = SolveWork(
             step=step,
             request=lower_request(step, place.node),

@@ -15,7 +15,8 @@ class StepResult(Model):
     """What a step gave: the digest of its index (or what it put), and where it has one, of the lone manifest in it.
 
     `path` is the folder of a layout that a solve wrote, `key` what a record is known by, `seconds` how long it took,
-    `sizes` those of the platforms that were verified.
+    `sizes` those of the platforms that were verified. A record is `taken` where it is that of another run, and of
+    another image than was built here.
     """
 
     digest: Digest | None = None
@@ -24,6 +25,7 @@ class StepResult(Model):
     key: str = ""
     seconds: float = 0.0
     sizes: tuple[PlatformSize, ...] = ()
+    taken: bool = False
 
 
 class Where(Model):

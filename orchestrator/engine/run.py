@@ -27,10 +27,10 @@ from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.jobs import Publish, make_jobs
 from orchestrator.engine.losses import REST, Losses
 from orchestrator.engine.nodes import Nodes
-from orchestrator.engine.perform import Performer, Place
+from orchestrator.engine.perform import Performer
 from orchestrator.engine.ports import Children, Stores
 from orchestrator.engine.results import Results, StepResult
-from orchestrator.engine.solve import NodeLostError, SolveFailedError
+from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError
 from orchestrator.engine.watch import Watch
 from orchestrator.errors import InterruptedRunError, OrchestratorError, TestFailedError, disk_error
 from orchestrator.model import Model
@@ -129,7 +129,8 @@ class Engine:
         self._steps = {step.id: step for step in plan.steps}
         self._tests = _tests_by_solve(plan)
         seats = offered_seats(work.nodes)
-        self._schedule = Schedule(make_jobs(plan.steps, seats, work.seconds, work.publish), seats, limit=work.jobs)
+        jobs = make_jobs(plan.steps, seats, work.seconds, work.publish, groups=work.lowered.groups)
+        self._schedule = Schedule(jobs, seats, limit=work.jobs)
         self._running: dict[asyncio.Task[_Ended], Step] = {}
         self._exit_code = 0
 

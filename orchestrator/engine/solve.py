@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from orchestrator.api.backend import FailureKind, LowerRequest, SolveFailure, SolveResult
+from orchestrator.api.backend import FailureKind, LowerRequest, Node, SolveFailure, SolveResult
 from orchestrator.api.events import Retried
 from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.api.solve import NoOutput
@@ -50,6 +50,14 @@ class PushFailedError(SolveFailedError):
     exit_code = RegistryError.exit_code
 
 
+class Place(Model):
+    """Where a solve or a test runs: on a node, whose builder has this name; `folder` is its own for its files."""
+
+    node: Node
+    builder: str
+    folder: Path
+
+
 class SolveWork(Model):
     """A solve or test with its invocations and the backend that reads what they give."""
 
@@ -60,7 +68,34 @@ class SolveWork(Model):
     builders: Mapping[str, str]
 
 
-def _silence(backend: str) -> SolveFailure:
+class Tries:
+    """How often a solve was tried again.
+
+    Builds are as often as the image says, pushes as often as registries are asked by ourselves: what was built is in
+    the builder's cache by then.
+    """
+
+    def __init__(self, retries: int) -> None:
+        self._left = {False: retries, True: _PUSHES}
+        self.count = 0
+
+    def wait_after(self, failure: SolveFailure) -> float | None:
+        """How many seconds to wait after a failure, which counts as a try; None where it is not tried again."""
+        pushing = failure.by_registry
+        if failure.kind is FailureKind.USER or not self._left[pushing]:
+            return None
+        self._left[pushing] -= 1
+        self.count += 1
+        return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (self.count - 1))
+
+
+def failed_solve(failure: SolveFailure) -> SolveFailedError:
+    """A failure as the error that ends its step."""
+    return PushFailedError(failure) if failure.by_registry else SolveFailedError(failure)
+
+
+def silence(backend: str) -> SolveFailure:
+    """What a backend that says nothing comes to."""
     message = f"backend `{backend}` does not say what became of the solve"
     return SolveFailure(kind=FailureKind.USER, message=message)
 
@@ -76,32 +111,28 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
         NodeLostError: the node does not answer any more.
     """
     step = work.step
-    tried = {False: 0, True: 0}
-    limits = {False: step.solve.retries, True: _PUSHES}
+    tries = Tries(step.solve.retries)
     while True:
         started = time.monotonic()
-        result = await _attempt(work, invoker=invoker, folder=folder / str(sum(tried.values())), watch=watch)
+        result = await _attempt(work, invoker=invoker, folder=folder / str(tries.count), watch=watch)
         if isinstance(result, SolveResult):
             return StepResult(digest=result.digest, path=result.path, seconds=time.monotonic() - started)
-        pushing = result.by_registry
-        if result.kind is not FailureKind.USER and not pushing:
-            await _check_node(work, watch)
-        if result.kind is FailureKind.USER or tried[pushing] >= limits[pushing]:
-            raise PushFailedError(result) if pushing else SolveFailedError(result)
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** tried[pushing])
-        tried[pushing] += 1
-        attempt = sum(tried.values())
-        emit(Retried(step=step.id, attempt=attempt, message=result.message, time=time.time(), wait=wait))
+        if result.kind is not FailureKind.USER and not result.by_registry:
+            await check_node(work.chosen.name, work.request.node, watch)
+        wait = tries.wait_after(result)
+        if wait is None:
+            raise failed_solve(result)
+        emit(Retried(step=step.id, attempt=tries.count, message=result.message, time=time.time(), wait=wait))
         await asyncio.sleep(wait)
 
 
-async def _check_node(work: SolveWork, watch: Watch) -> None:
+async def check_node(backend: str, node: Node, watch: Watch) -> None:
     """Nothing is tried again on a node that is gone.
 
     Raises:
         NodeLostError: it does not answer.
     """
-    lost = await watch.look(work.chosen.name, work.request.node)
+    lost = await watch.look(backend, node)
     if lost is not None:
         raise NodeLostError(lost)
 
@@ -122,10 +153,10 @@ async def _attempt(work: SolveWork, *, invoker: Invoker, folder: Path, watch: Wa
         outcomes.append(outcome)
         if not outcome.succeeded:
             break
-    result = backend.results(work.request, tuple(outcomes)).get(step.id, _silence(work.chosen.name))
-    if isinstance(result, SolveResult) and not result.digest and not isinstance(step.solve.output, NoOutput):
-        return _silence(work.chosen.name)
-    return result
+    result = backend.results(work.request, tuple(outcomes)).get(step.id)
+    if isinstance(result, SolveResult) and (result.digest or isinstance(step.solve.output, NoOutput)):
+        return result
+    return result if isinstance(result, SolveFailure) else silence(work.chosen.name)
 
 
 def failed_test(step: TestStep, error: SolveFailedError) -> TestFailedError:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from orchestrator.api.backend import Refusal
-from orchestrator.api.invocation import Invocation
 from orchestrator.config.credentials import hide_userinfo
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.model import Model
@@ -124,6 +121,7 @@ class StepDocument(Model):
     tags: tuple[str, ...] = ()
     because: str = ""
     refusal: str = ""
+    done_by: Annotated[str, Meta(description="The step whose children do this one, too; else empty.")] = ""
 
 
 class DiagnosticDocument(Model):
@@ -216,7 +214,7 @@ def build_document(
         blocked=plan.blocked,
         images=tuple(_image(image, keeps.get(image.name, ())) for image in plan.images),
         builds=tuple(_build(build) for build in plan.builds),
-        steps=tuple(_step(step, lowered.invocations, lowered.refusals) for step in plan.steps),
+        steps=tuple(_step(step, lowered) for step in plan.steps),
         diagnostics=tuple(map(diagnostic_document, diagnostics)),
         summary=summarise(plan, diagnostics),
         estimate=EstimateDocument(**msgspec.structs.asdict(estimate)) if estimate else None,
@@ -366,11 +364,9 @@ def _reason(reason: Reason) -> ReasonDocument:
     return ReasonDocument(code=reason.code, message=reason.message, items=reason.items)
 
 
-def _step(
-    step: Step, invocations: Mapping[str, tuple[Invocation, ...]], refusals: Mapping[str, Refusal]
-) -> StepDocument:
-    children = tuple(map(masked_command, invocations.get(step.id, ())))
-    refusal = refusals.get(step.id)
+def _step(step: Step, lowered: Lowered) -> StepDocument:
+    children = tuple(map(masked_command, lowered.invocations.get(step.id, ())))
+    refusal = lowered.refusals.get(step.id)
     return StepDocument(
         id=step.id,
         kind=str(step.__struct_config__.tag),
@@ -381,4 +377,5 @@ def _step(
         tags=tuple(str(move.reference) for move in step.moves) if isinstance(step, PromoteStep) else (),
         because=step.because if isinstance(step, SolveStep) else "",
         refusal=hide_userinfo(refusal.message) if refusal else "",
+        done_by=lowered.done_by.get(step.id, ""),
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from orchestrator.api.solve import BuildOptions
+from orchestrator.api.solve import BuildOptions, is_remote
 from orchestrator.config.nearest import Nearest
 from orchestrator.diagnostics import Diagnostic, Place, Severity, Span
 from orchestrator.dockerfile.edges import ImageUse, external_uses
@@ -18,7 +18,6 @@ from orchestrator.oci.platform import Platform
 from orchestrator.oci.reference import familiar, parse_reference
 from orchestrator.plan.graph import Edge, EdgeKind
 from orchestrator.plan.image import Image, ImageContext, Variant
-from orchestrator.plan.options import is_remote
 
 UNKNOWN_TARGET: Final = "unknown-target"
 _KINDS = {

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from orchestrator.api.solve import BuildArg, BuildOptions, Cache, NetworkMode, Provenance, Secret, SshAgent
+from orchestrator.api.solve import BuildArg, BuildOptions, Cache, NetworkMode, Provenance, Secret, SshAgent, is_remote
 from orchestrator.config.schema import BuildTable, ContextTable, ImageTable, Scalar, SshTable, Value
 from orchestrator.model import Model
 from orchestrator.oci.platform import parse_platform
@@ -17,7 +17,6 @@ from orchestrator.plan.image import ContextSource, DeclaredContext, ImageContext
 from orchestrator.plan.scope import Scope, spell
 
 IMAGE_SCHEME: Final = "image:"
-_FETCHED: Final = ("https://", "http://", "git://", "ssh://", "git@")
 _IMAGE: Final = "docker-image://"
 _LAYOUT: Final = "oci-layout://"
 _LOCAL_CACHE_PATHS: Final = frozenset({"src", "dest"})
@@ -57,14 +56,6 @@ def render_build(table: BuildTable, image: ImageTable, scope: Scope, *, family: 
         sbom=image.sbom or False,
     )
     return RenderedBuild(options=options, contexts=tuple(_contexts(table, scope)))
-
-
-def is_remote(path: str) -> bool:
-    """Whether a context is fetched by BuildKit rather than read from this machine's disk.
-
-    A closed list, to the letter: buildx takes every scheme that it does not know for a path on disk.
-    """
-    return path.startswith(_FETCHED)
 
 
 def _context_path(table: BuildTable, scope: Scope, family: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from orchestrator.api.backend import Node
+from orchestrator.api.solve import is_remote
 from orchestrator.diagnostics import Diagnostic
 from orchestrator.dockerfile.edges import ImageUse
 from orchestrator.dockerfile.ignore import NAME, ignore_candidates
@@ -27,7 +28,6 @@ from orchestrator.plan.edges import DockerfileReader, Uses
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import Image, ImageContext, LocalContext, RemoteContext, Variant, build_id
 from orchestrator.plan.inputs import FRONTEND, MAIN_CONTEXT, UNREAD
-from orchestrator.plan.options import is_remote
 from orchestrator.plan.place import Placements
 from orchestrator.plan.standing import LAYOUT_SCHEME, TriggerFinder, registry_image
 

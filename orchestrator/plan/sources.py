@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.api.solve import is_remote
 from orchestrator.diagnostics import Diagnostic, KeyPlace
 from orchestrator.model import Model
 from orchestrator.plan.facts import FolderState, SourceFacts
 from orchestrator.plan.grants import Grants
 from orchestrator.plan.image import Image, LocalContext, Variant
-from orchestrator.plan.options import is_remote, local_paths
+from orchestrator.plan.options import local_paths
 
 
 class NeededSources(Model):

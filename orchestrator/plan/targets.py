@@ -12,23 +12,20 @@ from typing import Final
 import msgspec
 
 from orchestrator.api.solve import BuildArg, BuildOptions, Provenance
-from orchestrator.api.target import Target, TargetContext
+from orchestrator.api.target import Target, TargetContext, linked_context, target_context
 from orchestrator.diagnostics import Diagnostic, Place, Severity, Span
 from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
-from orchestrator.oci.reference import Reference, familiar, parse_reference
+from orchestrator.oci.reference import Reference
 from orchestrator.plan.bases import variant_bases
 from orchestrator.plan.compile import Declared
 from orchestrator.plan.edges import DockerfileReader
 from orchestrator.plan.graph import Edge, EdgeKind, ancestors
 from orchestrator.plan.image import Image, Variant
 from orchestrator.plan.model import LayoutHome
-from orchestrator.plan.options import is_remote
 from orchestrator.plan.wire import Origins, Wirer
 
 _DEFAULT: Final = "default"
-_LINK: Final = "target:"
-_SCHEMES: Final = ("docker-image://", "oci-layout://")
 _FEW: Final = 3
 
 
@@ -135,26 +132,27 @@ class _Exporter:
         edges = tuple(self._edges.get(image.name, ()))
         wiring = self._wirer.wire(image, variant, edges, self._reader.uses(variant))
         self._judge(image, variant, edges, wiring.found)
-        contexts = dict(self._links(image.name, variant.platform, edges))
-        for context in wiring.contexts:
-            if isinstance(context.value, str):
-                contexts[_key(context.name)] = _path(context.value)
+        contexts = {context.name: context for context in self._links(image.name, variant.platform, edges)}
+        for wired in wiring.contexts:
+            if isinstance(wired.value, str):
+                context = target_context(wired.name, wired.value)
+                contexts[context.name] = context
         return _Part(
             platform=variant.platform,
             options=_with_args(variant.options, wiring.args),
-            contexts=tuple(TargetContext(name=name, value=value) for name, value in contexts.items()),
+            contexts=tuple(contexts.values()),
         )
 
-    def _links(self, child: str, platform: Platform, edges: tuple[Edge, ...]) -> Iterator[tuple[str, str]]:
-        """The targets that a part takes, by the name under which it takes them."""
-        linked: dict[str, str] = {}
+    def _links(self, child: str, platform: Platform, edges: tuple[Edge, ...]) -> Iterator[TargetContext]:
+        """The targets that a part takes."""
+        linked: dict[str, TargetContext] = {}
         for edge in edges:
             if not edge.kind.carries_data or platform not in edge.platforms or edge.stage:
                 continue
-            target = self._parent(edge, platform).name
-            if linked.setdefault(_key(edge.name), target) != target:
+            context = linked_context(edge.name, self._parent(edge, platform).name)
+            if linked.setdefault(context.name, context) != context:
                 self._find(_two_parents(edge, child))
-        yield from ((name, f"{_LINK}{target}") for name, target in linked.items())
+        yield from linked.values()
 
     def _parent(self, edge: Edge, platform: Platform) -> Target:
         """The target that builds what an edge hands over."""
@@ -197,7 +195,7 @@ class _Exporter:
 
         Even where the Dockerfile asks for another platform than it is built for.
         """
-        linked = (self._all[context.value.removeprefix(_LINK)] for context in contexts if _is_link(context))
+        linked = (self._all[context.target] for context in contexts if context.target)
         return all(len(target.platforms) == 1 or platforms.issubset(target.platforms) for target in linked)
 
     def _take(self, name: str) -> str:
@@ -224,21 +222,6 @@ class _Exporter:
     def _find(self, finding: Diagnostic) -> None:
         if finding not in self._found:
             self._found.append(finding)
-
-
-def _key(name: str) -> str:
-    """A named context as BuildKit looks it up: `buildx build` writes that itself, bake takes what is there."""
-    return familiar(parse_reference(name))
-
-
-def _path(value: str) -> str:
-    """What a context is; a folder is never one of bake's schemes, whatever it is called."""
-    is_folder = not is_remote(value) and not value.startswith((*_SCHEMES, "/", "./", "../"))
-    return f"./{value}" if is_folder and ":" in value else value
-
-
-def _is_link(context: TargetContext) -> bool:
-    return context.value.startswith(_LINK)
 
 
 def _is_index(platforms: tuple[Platform, ...], options: BuildOptions) -> bool:

@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeVar
 
 from orchestrator.api.backend import (
     Backend,
+    Became,
     LowerRequest,
     Node,
     Placement,
@@ -16,6 +17,7 @@ from orchestrator.api.backend import (
     Refusal,
     SolveFailure,
     SolveResult,
+    SolveUnknown,
 )
 from orchestrator.api.events import ReaderEvent
 from orchestrator.api.invocation import Invocation, Outcome, StepId
@@ -90,13 +92,11 @@ class GuardedBackend:
         """Its reader, guarded too."""
         return _GuardedReader(self._call("read a child", lambda: self._backend.reader(invocation)), self._name)
 
-    def results(
-        self, request: LowerRequest, outcomes: tuple[Outcome, ...]
-    ) -> Mapping[StepId, SolveResult | SolveFailure]:
+    def results(self, request: LowerRequest, outcomes: tuple[Outcome, ...]) -> Mapping[StepId, Became]:
         """Its results."""
         what = f"say what became of `{request.steps[0].id}`"
         results = self._call(what, lambda: dict(self._backend.results(request, outcomes)))
-        self._check(what, tuple(results.values()), SolveResult, SolveFailure)
+        self._check(what, tuple(results.values()), SolveResult, SolveFailure, SolveUnknown)
         return results
 
     def _call(self, what: str, function: Callable[[], _T]) -> _T:

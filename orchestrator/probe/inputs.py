@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from orchestrator.api.solve import is_remote
 from orchestrator.diagnostics import Diagnostic, Severity, Span
 from orchestrator.dockerfile.ignore import IgnoreError, IgnoreRules, parse_ignore
 from orchestrator.dockerfile.takes import WHOLE, Paths
@@ -21,7 +22,6 @@ from orchestrator.plan.context import Listing
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import Image, Variant, build_id
 from orchestrator.plan.inputs import InputManifest, begin_manifest, complete_manifest
-from orchestrator.plan.options import is_remote
 from orchestrator.plan.sights import FolderSight, Outside, Seer, Sight
 from orchestrator.plan.standing import edges_by_child
 from orchestrator.probe.regular import read_regular

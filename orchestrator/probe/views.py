@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from orchestrator.api.solve import is_remote
 from orchestrator.dockerfile.ignore import IgnoreError, IgnoreRules, ignore_candidates, parse_ignore
 from orchestrator.dockerfile.takes import WHOLE
 from orchestrator.oci.platform import Platform, parse_platform
@@ -15,7 +16,7 @@ from orchestrator.plan.changes import ChangeFinder, FolderView, Location, View
 from orchestrator.plan.edges import DockerfileReader
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import Image, LocalContext, Variant
-from orchestrator.plan.options import is_remote, local_paths
+from orchestrator.plan.options import local_paths
 from orchestrator.plan.sights import FolderSight, Outside, Seer
 from orchestrator.plan.standing import edges_by_child
 from orchestrator.probe.changes import locate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from orchestrator.api.backend import Link
 from orchestrator.api.invocation import DigestOf, Outcome, Word
 from orchestrator.api.solve import (
     BuildArg,
@@ -13,6 +14,7 @@ from orchestrator.api.solve import (
     LayoutOutput,
     NamedContext,
     NoOutput,
+    Output,
     Provenance,
     PushOutput,
     Secret,
@@ -84,6 +86,45 @@ def sample_solves() -> Iterator[Solve]:
         output=NoOutput(),
         contexts=(NamedContext(name="subject", value=late),),
     )
+
+
+SAMPLE_OUTPUTS: Final[tuple[Output, ...]] = (
+    PushOutput(reference=parse_reference("r.example/acme/family:run-1")),
+    LayoutOutput(name="layout"),
+    NoOutput(),
+)
+"""Every way in which solves of one request may leave the builder."""
+
+
+def sample_family(output: Output) -> tuple[tuple[Solve, ...], tuple[Link, ...]]:
+    """A parent and two children that are linked to it, for backends that take several solves at once."""
+    late: Word = ("docker-image://r.example/acme/base@", DigestOf(step="assemble:base", label="base"))
+    parent: Word = ("docker-image://r.example/acme/far@", DigestOf(step="assemble:far", label="far"))
+    secrets = (Secret(id="env", env=VARIABLE),)
+    names = ("base", "left", "right")
+    solves = tuple(
+        Solve(
+            id=f"solve:{name}",
+            image=name,
+            platforms=(HOST, parse_platform("linux/arm64")),
+            options=BuildOptions(context=name, dockerfile=f"{name}/Dockerfile", secrets=secrets),
+            output=_named(output, name),
+            contexts=(
+                NamedContext(name="far", value=parent) if name == "base" else NamedContext(name="base", value=late),
+            ),
+        )
+        for name in names
+    )
+    return solves, tuple(Link(step=f"solve:{name}", context="base", parent="solve:base") for name in names[1:])
+
+
+def _named(output: Output, name: str) -> Output:
+    """Where this one goes: no two push under one name."""
+    match output:
+        case PushOutput(reference=reference):
+            return PushOutput(reference=reference.repository.tag(f"{reference.tag}-{name}"))
+        case _:
+            return output
 
 
 def sample_failures() -> Iterator[Outcome]:

@@ -6,6 +6,7 @@ from orchestrator.api.events import (
     BuildWarning,
     Event,
     LogLine,
+    LoweredAgain,
     NodeLost,
     Retried,
     StepFinished,
@@ -16,7 +17,7 @@ from orchestrator.api.events import (
 )
 from orchestrator.oci.digest import Digest, short
 from orchestrator.ui.running import QUIET
-from orchestrator.ui.text import duration, printable
+from orchestrator.ui.text import count, duration, printable
 
 _TAGGING_STEPS = ("promote", "promote-moving")
 _SHOWN = {
@@ -55,8 +56,8 @@ class EventLines:
         match event:
             case StepFinished():
                 return self._finished(event)
-            case Retried():
-                return _retried(event)
+            case Retried() | LoweredAgain():
+                return _again(event)
             case NodeLost():
                 rest = "in this run" if event.rest is None else f"for {duration(event.rest)}"
                 return f"node {printable(event.node)}  lost, nothing is built there {rest}: {_first(event.message)}"
@@ -92,8 +93,13 @@ def failure_lines(event: StepFinished) -> tuple[str, ...]:
     return tuple(f"  | {printable(line)}" for line in event.message.split("\n")[1:][-_LAST_LINES:])
 
 
-def _retried(event: Retried) -> str:
-    where = f" on {printable(event.node)}" if event.node else ""
+def _again(event: Retried | LoweredAgain) -> str:
+    """What is done once more, and why."""
+    if isinstance(event, LoweredAgain):
+        first, *others = event.steps
+        more = f" and {count(len(others), 'other')}" if others else ""
+        return f"{first}{more}  again: {_first(event.message)}"
+    where = f" away from {printable(event.node)}" if event.node else ""
     after = f" in {duration(event.wait)}" if event.wait else ""
     return f"{event.step}  retry {event.attempt}{where}{after}: {_first(event.message)}"
 

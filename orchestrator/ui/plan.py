@@ -105,6 +105,8 @@ def render_invocations(plan: Plan, lowered: Lowered) -> str:
         lines.append(f"  {step.id}" + (f"   ({note})" if note else ""))
         if step.id in lowered.refusals:
             lines.append(f"    refused: {escaped(hide_userinfo(lowered.refusals[step.id].message))}")
+        if step.id in lowered.done_by:
+            lines.append(f"    done with {lowered.done_by[step.id]}")
         for child in lowered.invocations.get(step.id, ()):
             lines.append(f"    {_command_line(child)}")
     return "\n".join(lines) + "\n"

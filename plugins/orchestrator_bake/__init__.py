@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.api import BackendRegistry, BackendSpec, Capabilities, hookimpl
-from orchestrator_bake.backend import BakeBackend, BakeConfig
+from orchestrator_bake.backend import MAX_TARGETS, BakeBackend, BakeConfig
 
 
 @hookimpl
@@ -15,6 +15,6 @@ def orchestrator_backends(registry: BackendRegistry) -> None:
             summary="the graph as runs of `docker buildx bake`",
             factory=BakeBackend.configured,
             config=BakeConfig,
-            capabilities=Capabilities(emulation=True),
+            capabilities=Capabilities(emulation=True, source_policy=True, max_steps=MAX_TARGETS),
         )
     )

@@ -256,12 +256,12 @@ def test_what_was_granted_and_which_state_is_read_is_said(program: Program) -> N
     assert "state: in r.example/state\n" in out
 
 
-def test_a_backend_that_only_plans_does_so(program: Program) -> None:
-    """With a warning, and exit code 0."""
+def test_what_is_built_together_is_one_command(program: Program) -> None:
+    """Under the first step, of which the others are told."""
     write_project(program.folder, SMALL, SMALL_FILES)
-    ran = program("plan", "--offline", "--backend", "bake")
-    assert 0 == ran.code
-    assert "warning[backend-plans-only]" in ran.err
+    ran = program("plan", "-v", "--offline", "--backend", "bake")
+    assert (0, 1) == (ran.code, ran.out.count("docker buildx bake"))
+    assert "    done with solve:" in ran.out
 
 
 def test_bytes_that_are_no_text_are_told_where_they_were_given(

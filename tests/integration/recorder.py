@@ -54,3 +54,8 @@ class Recorder:
     def builds(self) -> list[Call]:
         """The calls of `docker buildx build`."""
         return [call for call in self.calls() if call.argv[1:3] == ["buildx", "build"]]
+
+    def bakes(self) -> list[list[str]]:
+        """The targets of each call of `docker buildx bake`, in the order of the calls."""
+        calls = [call.argv[3:] for call in self.calls() if call.argv[1:3] == ["buildx", "bake"]]
+        return [[word for word in argv if not word.startswith("--")] for argv in calls]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.api.backend import (
+    Became,
     Capabilities,
     LowerRequest,
     Node,
@@ -19,8 +20,6 @@ from orchestrator.api.backend import (
     PlaceRequest,
     Probe,
     Refusal,
-    SolveFailure,
-    SolveResult,
 )
 from orchestrator.api.events import ChildStarted, Event, RunFinished, StepFinished, StepState, TagPut
 from orchestrator.api.invocation import CollectedFile, Invocation, Outcome, PathOf, Word
@@ -111,7 +110,7 @@ class PythonBackend:
         """As buildx."""
         return RawJsonReader(invocation.steps[0] if invocation.steps else "setup")
 
-    def results(self, request: LowerRequest, outcomes: tuple[Outcome, ...]) -> Mapping[str, SolveResult | SolveFailure]:
+    def results(self, request: LowerRequest, outcomes: tuple[Outcome, ...]) -> Mapping[str, Became]:
         """As buildx; nothing at all where a test wants a backend that forgets."""
         pairs = zip(request.steps, outcomes, strict=True)
         return {
@@ -148,7 +147,9 @@ class Finished(Model):
 class Run:
     """A plan of a text, and the means to run it in a folder."""
 
-    def __init__(self, folder: Path, backend: PythonBackend | None = None, *, jobs: int = 8) -> None:
+    def __init__(
+        self, folder: Path, backend: PythonBackend | None = None, *, jobs: int = 8, max_steps: int = 1
+    ) -> None:
         self.folder = folder
         self.events: list[Event] = []
         self.environment: dict[str, str] = {"PATH": "/usr/bin:/bin"}
@@ -158,7 +159,9 @@ class Run:
         self._jobs = jobs
         self._workspace: Path | None = None
         self._chosen = ConfiguredBackend(
-            name="python", backend=backend or PythonBackend({}), capabilities=Capabilities(source_policy=True)
+            name="python",
+            backend=backend or PythonBackend({}),
+            capabilities=Capabilities(source_policy=True, max_steps=max_steps),
         )
 
     def plan(

@@ -157,9 +157,23 @@ def test_a_backend_may_refuse_to_lower() -> None:
     """Its words are kept for that solve."""
     bake = configure(find_backends().spec("bake"), None)
     nodes = bake.backend.nodes({})
-    plan = compile_text(HEAD + EMULATED + "[images.x]\n", asked=Asked(backend=bake, nodes=nodes))
+    text = HEAD + EMULATED + '[images.x]\nargs = { A = "e\\u0301" }\n[images.y]\n'
+    plan = compile_text(text, asked=Asked(backend=bake, nodes=nodes))
     found = lower_plan(plan, {"bake": bake}, {"bake": nodes})
-    assert ({}, {"backend-plans-only"}) == (found.invocations, {refusal.code for refusal in found.refusals.values()})
+    assert ({}, {"bake-text"}) == (found.invocations, {refusal.code for refusal in found.refusals.values()})
+    assert {"solve:x", "solve:y"} == set(found.refusals)
+
+
+def test_steps_of_one_request_are_done_by_its_first() -> None:
+    """Whose children they have no others than."""
+    bake = configure(find_backends().spec("bake"), None)
+    nodes = bake.backend.nodes({})
+    plan = compile_text(HEAD + EMULATED + "[images.x]\n[images.y]\n", asked=Asked(backend=bake, nodes=nodes))
+    found = lower_plan(plan, {"bake": bake}, {"bake": nodes})
+    document = build_document(plan, found, ())
+    assert {"solve:x": (1, ""), "solve:y": (0, "solve:x")} == {
+        step.id: (len(step.argv), step.done_by) for step in document.steps if step.kind == "solve"
+    }
 
 
 def test_a_document_has_no_credentials() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from orchestrator.api.invocation import render_word
 from orchestrator.api.solve import BuildArg, Provenance
 from orchestrator.api.target import Target
 from orchestrator.config.lock import Lock, LockedBase, canonical
@@ -52,7 +53,10 @@ def export(
 
 def contexts(made: Targets) -> dict[str, dict[str, str]]:
     """The named contexts of every target."""
-    return {target.name: {context.name: context.value for context in target.contexts} for target in made.targets}
+    return {
+        target.name: {context.name: render_word(context.value) for context in target.contexts}
+        for target in made.targets
+    }
 
 
 def named(made: Targets, name: str) -> Target:

@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from orchestrator.api.backend import LowerRequest, Refusal
-from orchestrator.api.invocation import Invocation
 from orchestrator.model import Table
 from orchestrator.oci.platform import parse_platform
 from orchestrator.plugins import configure, find_backends
@@ -23,9 +22,9 @@ def test_all_three_are_found_by_their_entry_points() -> None:
 
 
 def test_only_one_builder_emulates_by_being_chosen() -> None:
-    """And `bake` passes no policies on, so far."""
+    """And all pass policies on."""
     flags = {name: (spec.capabilities.emulation, spec.capabilities.source_policy) for name, spec in SPECS.items()}
-    assert ((True, True), (False, True), (True, False)) == (flags["qemu"], flags["native"], flags["bake"])
+    assert ((True, True), (False, True), (True, True)) == (flags["qemu"], flags["native"], flags["bake"])
 
 
 @pytest.mark.parametrize(
@@ -43,16 +42,11 @@ def test_one_builder_is_one_node(backend: QemuBackend | BakeBackend, expected: t
     assert expected == (node.name, node.slots)
 
 
-def test_bake_plans_and_does_not_build_yet() -> None:
-    """It says so, and with what to build."""
-    backend = configure(SPECS["bake"], None).backend
-    request = LowerRequest(steps=(solve(),), node=backend.nodes({})[0])
-    found = backend.lower(request)
-    assert isinstance(found, Refusal)
-    assert ("backend-plans-only", ("build with `--backend qemu`",)) == (found.code, found.hints)
-    assert {} == backend.results(request, (outcome(),))
-    assert () == backend.setup(backend.nodes({}))
-    assert [] == list(backend.reader(Invocation(argv=("x",), steps=("s",))).feed("stderr", "x"))
+def test_bake_alone_takes_several_solves_at_once() -> None:
+    """As many as a run of it bears."""
+    assert {"qemu": 1, "native": 1, "bake": 40} == {
+        name: SPECS[name].capabilities.max_steps for name in ("qemu", "native", "bake")
+    }
 
 
 def test_qemu_does_one_child_for_each_solve() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import msgspec
 import pytest
 
 from orchestrator.api.backend import BackendSpec, LowerRequest, Placement, PlaceRequest, Refusal
-from orchestrator.api.invocation import Invocation
+from orchestrator.api.invocation import Invocation, Outcome, render_word
+from orchestrator.oci.digest import Digest
 from orchestrator.plugins import find_backends
 from orchestrator.testing.conformance import BackendConformance
 from orchestrator_qemu.backend import QemuBackend
@@ -42,9 +44,16 @@ class TestNative(BackendConformance):
 
 
 class TestBake(BackendConformance):
-    """The graph as a bake file."""
+    """The graph as bake files."""
 
     spec: ClassVar[BackendSpec] = SPECS["bake"]
+
+    def succeed(self, invocation: Invocation, digest: Digest) -> Outcome:
+        """Bake's metadata has an entry for each target, which are its last words."""
+        targets = map(render_word, invocation.argv[-len(invocation.steps) :])
+        content = msgspec.json.encode({target: {"containerimage.digest": digest} for target in targets})
+        done = super().succeed(invocation, digest)
+        return msgspec.structs.replace(done, files=tuple((name, content) for name, _ in done.files))
 
 
 class Careless(QemuBackend):
