@@ -23,6 +23,7 @@ class Engine:
     socket: Path
     host: str
     log: Path
+    group: str
     _warden: Warden
     _child: Child
 
@@ -34,6 +35,10 @@ class Engine:
     def kill(self) -> None:
         """SIGKILL, like a node that loses power: containers and containerd go, too, before this returns."""
         self._warden.kill(self._child)
+
+    def limit(self, processors: float) -> None:
+        """Give it, and all that it builds and runs, so much of this machine: a node of a size of its own."""
+        self._warden.limit(self._child, self.group, processors)
 
     def pause(self) -> None:
         """SIGSTOP: connections are taken, nothing is answered."""
@@ -50,7 +55,8 @@ def start_engine(warden: Warden, programs: Programs, number: int, emulators: Map
     folder.mkdir()
     bridge = f"{warden.name}e{number}"
     warden.create_bridge(bridge)
-    (folder / "engine.json").write_text(json.dumps(_configuration(bridge, warden.name), indent=2))
+    group = f"{warden.name}/e{number}"
+    (folder / "engine.json").write_text(json.dumps(_configuration(bridge, group), indent=2))
     socket_path = folder / "docker.sock"
     argv = [
         str(programs.program("dockerd")),
@@ -63,7 +69,7 @@ def start_engine(warden: Warden, programs: Programs, number: int, emulators: Map
     env = {"PATH": programs.search_path, "HOME": str(folder), "TMPDIR": str(folder)}
     log = folder / "log"
     child = warden.start_cell(argv, env, log=log, folder=folder, emulators=emulators)
-    return Engine(socket_path, f"unix://{socket_path}", log, warden, child)
+    return Engine(socket_path, f"unix://{socket_path}", log, group, warden, child)
 
 
 def await_engine(engine: Engine) -> None:
