@@ -55,6 +55,7 @@ class Node(Model):
 
     `provisional`: nobody answered, this is what the configuration says; without `platforms` even those are a guess.
     `problem` is why it can take no builds at all, with `hints` what to do about it.
+    `speed` is how fast it builds, beside nodes that build the same: 2 is twice as fast as the usual 1.
     `private`: `setup` makes its builder; the engine gives it an ending of this project's, so that runs of several
     projects on one machine do not take it from each other.
     """
@@ -63,6 +64,7 @@ class Node(Model):
     platforms: tuple[Platform, ...]
     emulates: tuple[Platform, ...] = ()
     slots: int = 1
+    speed: float = 1.0
     builder: str = ""
     provisional: bool = False
     summary: str = ""
@@ -82,10 +84,11 @@ class PlaceRequest(Model):
 
 
 class Placement(Model):
-    """It runs there, natively or emulated."""
+    """It runs there, natively or emulated; or on one of `others`, which do the same, where that ends sooner."""
 
     node: str
     mode: Mode
+    others: tuple[str, ...] = ()
 
 
 class Refusal(Model):

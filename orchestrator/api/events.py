@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Literal, TypeAlias
 
 from orchestrator.api.invocation import StepId
+from orchestrator.api.outline import ImageOutline, StepOutline, TagOutline
 from orchestrator.model import Model
 
 
@@ -20,27 +21,35 @@ class StepState(Enum):
 
 
 class RunStarted(Model, tag="run-started"):
-    """A run begins."""
+    """A run begins: what it is going to do, so that whoever reads the events needs nothing else."""
 
     run: str
-    steps: int
     time: float
+    project: str
+    destination: str
+    steps: tuple[StepOutline, ...]
+    images: tuple[ImageOutline, ...]
 
 
 class StepStarted(Model, tag="step-started"):
-    """A step begins."""
+    """A step begins; on the node where one builds or tests, which for others is empty."""
 
     step: StepId
     time: float
+    node: str = ""
 
 
 class StepFinished(Model, tag="step-finished"):
-    """A step ended: with the digest it gave, or with why it gave none. `seconds` is the time it took."""
+    """A step ended: with the digest it gave, or with why it gave none. `seconds` is the time it took.
+
+    The first line of the message says what went wrong; the others are the last that the child printed.
+    """
 
     step: StepId
     state: StepState
     time: float
     seconds: float
+    node: str = ""
     digest: str | None = None
     message: str = ""
     hints: tuple[str, ...] = ()
@@ -55,11 +64,23 @@ class ChildStarted(Model, tag="child-started"):
 
 
 class Retried(Model, tag="retried"):
-    """A transient failure; the step is tried again."""
+    """A failure that may pass; the step is tried again after `wait` seconds, on another node where `node` is lost."""
 
     step: StepId
     attempt: int
     message: str
+    time: float
+    wait: float = 0.0
+    node: str = ""
+
+
+class NodeLost(Model, tag="node-lost"):
+    """A node does not answer; nothing is built there for the next `rest` seconds, None: in this run."""
+
+    node: str
+    message: str
+    time: float
+    rest: float | None = None
 
 
 class VertexProgress(Model, tag="vertex"):
@@ -88,6 +109,13 @@ class BuildWarning(Model, tag="warning"):
     message: str
 
 
+class TagsKept(Model, tag="tags-kept"):
+    """Tags are about to be put: what each of them points at now, and will point at; nothing has moved yet."""
+
+    moves: tuple[TagOutline, ...]
+    time: float
+
+
 class TagPut(Model, tag="tag-put"):
     """A public tag now points at a digest."""
 
@@ -112,9 +140,11 @@ Event: TypeAlias = (
     | StepFinished
     | ChildStarted
     | Retried
+    | NodeLost
     | VertexProgress
     | LogLine
     | BuildWarning
+    | TagsKept
     | TagPut
     | RunFinished
 )

@@ -52,7 +52,7 @@ def describe_failure(outcome: Outcome) -> SolveFailure:
     error = _error_line(plain) or message or f"`docker buildx build` ended with {_ending(outcome)}"
     lines = logs.get(failed) or [line for line in plain if line.strip()]
     return SolveFailure(
-        kind=_kind(error + "\n" + message),
+        kind=FailureKind.INFRASTRUCTURE if outcome.signal else _kind(error + "\n" + message),
         message=error,
         lines=tuple(lines[-SHOWN_LINES:]),
         by_registry=error.startswith(_PUSH),

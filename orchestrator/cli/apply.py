@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import jobs_option, make_project_options, project_options, result_option
+from orchestrator.cli.options import make_project_options, project_options
+from orchestrator.cli.run_options import make_run_options, run_options
 
 
 @click.command(name="apply")
@@ -33,10 +34,7 @@ from orchestrator.cli.options import jobs_option, make_project_options, project_
 @click.option("--replace-tags", is_flag=True, help="Replace fixed tags that exist with another digest.")
 @click.option("--allow-downgrade", is_flag=True, help="Let moving tags go to a lower version.")
 @project_options
-@jobs_option
-@click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
-@click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
-@result_option("Where to write the result; .orchestrate/result.json unless said.")
+@run_options
 def command(  # noqa: PLR0913 (one argument an option)
     *,
     plan_file: Path,
@@ -49,10 +47,6 @@ def command(  # noqa: PLR0913 (one argument an option)
     allow_moved_tags: bool,
     replace_tags: bool,
     allow_downgrade: bool,
-    jobs: int,
-    verbose: bool,
-    style: str,
-    result_file: Path | None,
     **values: object,
 ) -> None:
     """Do what a plan says that `plan --out` saved: here, on another machine, or in parts.
@@ -63,7 +57,7 @@ def command(  # noqa: PLR0913 (one argument an option)
     With --finish, DIR are folders with the results of parts.
     """
     from orchestrator.cli.applying import Permissions, revive
-    from orchestrator.cli.execute import RunOptions, execute
+    from orchestrator.cli.execute import execute
     from orchestrator.cli.findings import Findings
     from orchestrator.cli.parts import PartRequest, choose_part
     from orchestrator.cli.runnable import check_blocked, check_runnable
@@ -91,4 +85,4 @@ def command(  # noqa: PLR0913 (one argument an option)
     check_runnable(prepared, findings, os.environ)
     if findings.all:
         print_note(findings.render())
-    execute(prepared, RunOptions(jobs=jobs, verbose=verbose, style=style, result_file=result_file))
+    execute(prepared, make_run_options(values))

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import (
-    jobs_option,
-    make_plan_options,
-    make_project_options,
-    plan_options,
-    project_options,
-    result_option,
-)
+from orchestrator.cli.options import make_plan_options, make_project_options, plan_options, project_options
+from orchestrator.cli.run_options import make_run_options, run_options
 
 
 @click.command(name="build")
 @plan_options
 @project_options
-@jobs_option
+@run_options
 @click.option(
     "--resume",
     is_flag=True,
     help="Go on with the run that was cut off here: same version, time and tags. Builds as ever where there is none.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Print what the builds print.")
-@click.option("--format", "style", type=click.Choice(("text", "json")), default="text", help="How to print the result.")
-@result_option("Where to write the result; .orchestrate/result.json unless said.")
-def command(*, jobs: int, resume: bool, verbose: bool, style: str, result_file: Path | None, **values: object) -> None:
+def command(*, resume: bool, **values: object) -> None:
     """Build, verify and publish: all images or none.
 
     Alone it builds into OCI layouts under .orchestrate/oci, and nothing leaves this machine.
     """
-    from orchestrator.cli.execute import RunOptions, execute
+    from orchestrator.cli.execute import execute
     from orchestrator.cli.findings import Findings
     from orchestrator.cli.load import find_root
     from orchestrator.cli.prepare import Preparation
@@ -65,6 +55,6 @@ def command(*, jobs: int, resume: bool, verbose: bool, style: str, result_file: 
         print_note(findings.render())
     execute(
         prepared,
-        RunOptions(jobs=jobs, verbose=verbose, style=style, result_file=result_file),
+        make_run_options(values),
         keeper=PlanKeeper(prepared, findings, project, os.environ, goes_on=begun is not None),
     )

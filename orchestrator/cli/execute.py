@@ -16,8 +16,10 @@ from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.resume import PlanKeeper
+from orchestrator.cli.run_options import RunOptions
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
+from orchestrator.engine.jobs import Publish
 from orchestrator.engine.run import Engine, Work
 from orchestrator.errors import (
     BuildError,
@@ -29,8 +31,9 @@ from orchestrator.errors import (
     UsageError,
     VerificationError,
 )
-from orchestrator.model import Model
+from orchestrator.plan.estimate import expected_seconds
 from orchestrator.process.environment import child_environment
+from orchestrator.state.journal import Journal
 from orchestrator.state.result_file import ResultFile, is_own, open_result
 from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run
 from orchestrator.state.workspace import open_run
@@ -63,15 +66,6 @@ class _Ran(NamedTuple):
     interrupted: bool
 
 
-class RunOptions(Model):
-    """How to run, show and write down a plan: how many solves at a time, and how the result is printed, and where."""
-
-    jobs: int = 1
-    verbose: bool = False
-    style: str = "text"
-    result_file: Path | None = None
-
-
 def execute(
     prepared: Prepared, options: RunOptions, *, earlier: RunResult | None = None, keeper: PlanKeeper | None = None
 ) -> None:
@@ -86,7 +80,8 @@ def execute(
             prepare_homes(root, os.environ)
         if keeper:
             keeper.begin()
-        ran = _run(prepared, folder, options, earlier)
+        with Journal(root) as journal:
+            ran = _run(prepared, folder, options, earlier, journal)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:
             result = continue_result(earlier, result)
@@ -106,7 +101,7 @@ def execute(
         _fail(result, promote)
 
 
-def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResult | None) -> _Ran:
+def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResult | None, journal: Journal) -> _Ran:
     """Run the engine in a folder of its own, and tell people what it does."""
     events: list[Event] = []
     progress = PlainProgress(print_note, verbose=options.verbose)
@@ -114,6 +109,7 @@ def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResu
     def emit(event: Event) -> None:
         if keeps(event):
             events.append(event)
+        journal(event)
         progress(event)
 
     interrupted = False
@@ -129,6 +125,9 @@ def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResu
                 nodes=prepared.nodes,
                 jobs=options.jobs,
                 listings=prepared.listings,
+                seconds=expected_seconds(prepared.plan, prepared.facts.past),
+                fail_fast=options.fail_fast,
+                publish=Publish(options.publish),
                 check=make_input_check(prepared),
             ),
             root=root,

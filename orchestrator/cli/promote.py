@@ -23,10 +23,11 @@ def command(
 
     The images are verified once more; versions and times are those of the staged run.
     """
-    from orchestrator.cli.execute import RunOptions, execute
+    from orchestrator.cli.execute import execute
     from orchestrator.cli.load import find_root
     from orchestrator.cli.options import PlanOptions
     from orchestrator.cli.prepare import Preparation
+    from orchestrator.cli.run_options import RunOptions
     from orchestrator.cli.runnable import check_blocked
     from orchestrator.cli.staged import (
         check_declared,

@@ -16,6 +16,7 @@ from orchestrator.plan.estimate import Estimate, estimate_plan
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.part import split
+from orchestrator.plan.schedule import offered_seats
 from orchestrator.tags.facts import NoGit
 from orchestrator.ui.plan import Heading, render_invocations, render_plan
 from orchestrator.ui.since import render_since
@@ -47,8 +48,7 @@ def _estimate(prepared: Prepared, jobs: int) -> Estimate | None:
     """How long it takes; None where nobody was asked what was built before, and where nothing is built."""
     if prepared.plan.blocked or not prepared.facts.state.asked:
         return None
-    slots = {(name, node.name): node.slots for name, nodes in prepared.nodes.items() for node in nodes}
-    return estimate_plan(prepared.plan, prepared.facts.past, slots, jobs=jobs)
+    return estimate_plan(prepared.plan, prepared.facts.past, offered_seats(prepared.nodes), jobs=jobs)
 
 
 def show_parts(plan: Plan) -> None:

@@ -12,6 +12,7 @@ from orchestrator.engine.invoke import Invoker
 from orchestrator.errors import BuildError
 from orchestrator.plan.model import Plan, SolveStep, TestStep
 from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.plan.schedule import NodeKey, seats_of
 
 _ENDING = 8
 
@@ -28,7 +29,7 @@ class Nodes:
         invoker: Invoker,
         root: Path,
     ) -> None:
-        used = {(step.backend, step.node) for step in plan.steps if isinstance(step, SolveStep | TestStep)}
+        used = {key for step in plan.steps if isinstance(step, SolveStep | TestStep) for key in seats_of(step)}
         self._used = {
             name: tuple(node for node in several if (name, node.name) in used) for name, several in nodes.items()
         }
@@ -37,27 +38,37 @@ class Nodes:
         self._ending = hashlib.sha256(str(root).encode(errors="surrogateescape")).hexdigest()[:_ENDING]
         self._begun: list[str] = []
 
-    def builders(self, backend: str) -> dict[str, str]:
-        """The buildx builders of a backend, by node."""
-        return {node.name: self._builder(node) for node in self._used[backend]}
+    def find(self, key: NodeKey) -> Node:
+        """A node that is used."""
+        return next(node for node in self._used[key[0]] if node.name == key[1])
 
-    def _builder(self, node: Node) -> str:
+    def builder(self, node: Node) -> str:
+        """The name of the buildx builder that stands for a node."""
         return f"{node.builder}-{self._ending}" if node.private else node.builder
 
-    async def set_up(self, folder: Path) -> None:
-        """Run what the backends want to have run first.
+    def _builders(self, backend: str) -> dict[str, str]:
+        return {node.name: self.builder(node) for node in self._used[backend]}
+
+    async def set_up(self, folder: Path) -> dict[NodeKey, str]:
+        """Run what the backends want to have run first; the nodes that could not be made ready, each with the reason.
 
         Raises:
-            BuildError: a node could not be made ready.
+            BuildError: something that no node has for itself could not be made ready.
         """
+        lost: dict[NodeKey, str] = {}
         for name, chosen in self._backends.items():
             for number, invocation in enumerate(chosen.backend.setup(self._used[name])):
                 if name not in self._begun:
                     self._begun.append(name)
                 outcome = await self._run(name, invocation, folder / f"setup-{name}-{number}")
-                if not outcome.succeeded:
-                    message = f"{_subject(name, invocation)} could not be made ready: {_reason(invocation, outcome)}"
+                if outcome.succeeded:
+                    continue
+                node, reason = _find_node(invocation), _reason(invocation, outcome)
+                if node is None:
+                    message = f"backend `{name}` could not be made ready: {reason}"
                     raise BuildError(message, hints=("`orchestrate doctor` looks at builders and nodes",))
+                lost.setdefault((name, node), f"node `{node}` could not be made ready: {reason}")
+        return lost
 
     async def take_down(self, folder: Path) -> None:
         """Run what they want to have run last, where anything was begun; what fails then changes no result."""
@@ -67,14 +78,13 @@ class Nodes:
 
     async def _run(self, backend: str, invocation: Invocation, folder: Path) -> Outcome:
         reader = self._backends[backend].backend.reader(invocation)
-        return await self._invoker.run(invocation, reader, folder=folder, builders=self.builders(backend))
+        return await self._invoker.run(invocation, reader, folder=folder, builders=self._builders(backend))
 
 
-def _subject(backend: str, invocation: Invocation) -> str:
-    """The node that a child was about, by what its words name."""
+def _find_node(invocation: Invocation) -> str | None:
+    """The node that a child is about, by what its words name."""
     named = (late.node for word in invocation.argv for late in late_values(word) if isinstance(late, BuilderOf))
-    node = next(named, None)
-    return f"node `{node}`" if node else f"backend `{backend}`"
+    return next(named, None)
 
 
 def _reason(invocation: Invocation, outcome: Outcome) -> str:

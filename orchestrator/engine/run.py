@@ -3,52 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, NamedTuple
 
-from orchestrator.api.backend import FailureKind, Node
-from orchestrator.api.events import RunFinished, RunStarted, StepFinished, StepStarted, StepState, TagPut
+from orchestrator.api.backend import FailureKind, Node, SolveFailure
+from orchestrator.api.events import (
+    NodeLost,
+    Retried,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    StepState,
+)
 from orchestrator.api.invocation import StepId
 from orchestrator.engine.actions import Actions
-from orchestrator.engine.in_thread import in_thread
 from orchestrator.engine.invoke import Emit, Invoker
-from orchestrator.engine.load import load_image
+from orchestrator.engine.jobs import Publish, make_jobs
+from orchestrator.engine.losses import REST, Losses
 from orchestrator.engine.nodes import Nodes
+from orchestrator.engine.perform import Performer, Place
 from orchestrator.engine.ports import Children, Stores
-from orchestrator.engine.promote import promote
 from orchestrator.engine.results import Results, StepResult
-from orchestrator.engine.schedule import Schedule
-from orchestrator.engine.solve import SolveFailedError, SolveWork, failed_test, run_solve
+from orchestrator.engine.solve import NodeLostError, SolveFailedError
 from orchestrator.engine.watch import Watch
 from orchestrator.errors import InterruptedRunError, OrchestratorError, TestFailedError, disk_error
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.context import Listing
 from orchestrator.plan.estimate import emulated_platforms
-from orchestrator.plan.lower import Lowered, lower_request
-from orchestrator.plan.model import (
-    AssembleStep,
-    CopyStep,
-    ExportStep,
-    GateStep,
-    LoadStep,
-    Plan,
-    PromoteStep,
-    RecordStep,
-    SolveStep,
-    Step,
-    TagMove,
-    TestStep,
-    VerifyStep,
-)
+from orchestrator.plan.lower import Lowered
+from orchestrator.plan.model import Plan, PromoteStep, RecordStep, SolveStep, Step, TestStep
+from orchestrator.plan.outline import outline_images, outline_steps
 from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.plan.schedule import NodeKey, Schedule, offered_seats
 
 _THREADS: Final = 32
-_INTERRUPTED: Final = 130
+_INTERRUPTED: Final = InterruptedRunError.exit_code
 _GRACE: Final = 5.0
 """Seconds that an interrupted run gives to what it has asked of registries."""
 
@@ -59,7 +53,20 @@ def _take_as_it_is(step: SolveStep) -> None:
 
 
 class Work(Model):
-    """A plan with all that running it takes; `check` raises where what a solve was made from changed meanwhile."""
+    """A plan with all that running it takes.
+
+    Args:
+        plan: what to do.
+        lowered: the children of its solves and tests.
+        backends: by name.
+        nodes: by backend.
+        jobs: how many solves and tests run at a time in all.
+        listings: the listings of contexts that records name.
+        seconds: how long solves took the last time, where that is known.
+        fail_fast: whether the first failure stops everything, rather than only what needs it.
+        publish: what gets its tags where something has failed.
+        check: raises where what a solve was made from changed meanwhile.
+    """
 
     plan: Plan
     lowered: Lowered
@@ -67,6 +74,9 @@ class Work(Model):
     nodes: Mapping[str, tuple[Node, ...]]
     jobs: int
     listings: Mapping[Digest, Listing] = {}
+    seconds: Mapping[StepId, float] = {}
+    fail_fast: bool = False
+    publish: Publish = Publish.ALL
     check: Callable[[SolveStep], None] = _take_as_it_is
 
 
@@ -83,32 +93,40 @@ class Engine:
         children: Children,
         emit: Emit,
     ) -> None:
+        plan = work.plan
         self._work = work
-        self._watch = Watch(work.backends, children.ask)
-        self._root = root
-        self._environment = environment
-        self._children = children
         self._emit = emit
         self._stores = stores
         self._results = Results()
-        self._actions = Actions(
-            root=root,
-            stores=stores,
-            results=self._results,
-            listings=work.listings,
-            emulated=emulated_platforms(work.plan),
-        )
-        self._records: dict[str, list[RecordStep]] = {}
-        for step in work.plan.steps:
-            if isinstance(step, RecordStep):
-                self._records.setdefault(step.solve, []).append(step)
-        for known in work.plan.known:
+        for known in plan.known:
             self._results.put(known.step, StepResult(digest=known.digest, manifest=known.manifest, key=known.key))
-        self._invoker = Invoker(root=root, environment=environment, children=children, results=self._results, emit=emit)
-        self._nodes = Nodes(work.plan, work.nodes, work.backends, invoker=self._invoker, root=root)
-        self._recalled: set[StepId] = set()
+        invoker = Invoker(root=root, environment=environment, children=children, results=self._results, emit=emit)
+        self._nodes = Nodes(plan, work.nodes, work.backends, invoker=invoker, root=root)
+        self._watch = Watch(work.backends, children.ask)
+        self._losses = Losses()
+        self._performer = Performer(
+            plan,
+            work.lowered,
+            work.backends,
+            check=work.check,
+            actions=Actions(
+                root=root,
+                stores=stores,
+                results=self._results,
+                listings=work.listings,
+                emulated=emulated_platforms(plan),
+            ),
+            results=self._results,
+            invoker=invoker,
+            watch=self._watch,
+            emit=emit,
+        )
+        self._steps = {step.id: step for step in plan.steps}
+        self._tests = _tests_by_solve(plan)
+        seats = offered_seats(work.nodes)
+        self._schedule = Schedule(make_jobs(plan.steps, seats, work.seconds, work.publish), seats, limit=work.jobs)
+        self._running: dict[asyncio.Task[_Ended], Step] = {}
         self._exit_code = 0
-        self._stopping = threading.Event()
 
     def remember(self, results: Mapping[str, StepResult]) -> None:
         """Take over what steps of an earlier run gave, for a plan that holds only the later ones."""
@@ -122,184 +140,207 @@ class Engine:
             folder: an empty folder below the root for the files of children; emptied at the end.
         """
         plan = self._work.plan
-        slots = {(name, node.name): node.slots for name, nodes in self._work.nodes.items() for node in nodes}
-        schedule = Schedule(plan.steps, jobs=self._work.jobs, slots=slots)
-        self._emit(RunStarted(run=plan.run, steps=len(plan.steps), time=time.time()))
-        self._exit_code = _INTERRUPTED
+        self._emit(
+            RunStarted(
+                run=plan.run,
+                time=time.time(),
+                project=plan.project,
+                destination=plan.destination.value,
+                steps=outline_steps(plan.steps, self._work.seconds),
+                images=outline_images(plan),
+            )
+        )
+        exit_code = _INTERRUPTED
         # `asyncio.run` shuts it down
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "orchestrate"))
         try:
-            await self._nodes.set_up(folder)
-            await self._drain(schedule, folder)
+            for node, reason in (await self._nodes.set_up(folder)).items():
+                self._give_up(node, reason)
+            await self._drain(folder)
+            exit_code = self._exit_code
         finally:
             try:
                 await self._nodes.take_down(folder)
             finally:
-                self._emit(RunFinished(run=plan.run, exit_code=self._exit_code, time=time.time()))
-        return self._exit_code
+                self._emit(RunFinished(run=plan.run, exit_code=exit_code, time=time.time()))
+        return exit_code
 
-    async def _drain(self, schedule: Schedule, folder: Path) -> None:
+    async def _drain(self, folder: Path) -> None:
         async with asyncio.TaskGroup() as group:
             try:
-                self._exit_code = await self._advance(group, schedule, folder)
+                await self._advance(group, folder)
             except asyncio.CancelledError:
-                self._stopping.set()
+                self._performer.stopping.set()
                 # threads are awaited, so that what they did is told; one that waits for a registry gets no answer then
                 asyncio.get_running_loop().call_later(_GRACE, self._stores.abort)
                 raise
 
-    async def _advance(self, group: asyncio.TaskGroup, schedule: Schedule, folder: Path) -> int:
-        exit_code = 0
-        running: dict[asyncio.Task[OrchestratorError | None], Step] = {}
-        while not schedule.finished:
-            for step in schedule.take():
-                running[group.create_task(self._step(step, folder))] = step
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    async def _advance(self, group: asyncio.TaskGroup, folder: Path) -> None:
+        begun = 0
+        while not self._schedule.finished:
+            for start in self._schedule.take(time.monotonic()):
+                step, begun = self._steps[start.id], begun + 1
+                inside = folder / f"{begun}-{_slug(step.id)}"
+                self._running[group.create_task(self._step(step, start.node, inside))] = step
+            look = self._schedule.next_look(time.monotonic())
+            if not self._running:
+                await asyncio.sleep(look or 0)
+                continue
+            done, _ = await asyncio.wait(self._running, timeout=look, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                step, error = running.pop(task), task.result()
-                if error is None:
-                    schedule.done(step)
-                    continue
-                exit_code = exit_code or error.exit_code
-                for skipped, cause in schedule.failed(step):
-                    self._skip(skipped, cause)
-        return exit_code
+                self._settle(self._running.pop(task), task)
 
-    async def _step(self, step: Step, folder: Path) -> OrchestratorError | None:
+    def _settle(self, step: Step, task: asyncio.Task[_Ended]) -> None:
+        """What the end of a step means for the others."""
+        ended = _Ended() if task.cancelled() else task.result()
+        if ended.moves:
+            self._schedule.again(step.id, without=ended.moves)
+            return
+        if not task.cancelled() and ended.error is None:
+            self._schedule.done(step.id)
+            return
+        for skipped, cause in self._schedule.failed(step.id):
+            self._skip(skipped, f"needs {cause}")
+        if ended.error is not None and self._exit_code in {0, _INTERRUPTED}:
+            self._exit_code = ended.error.exit_code
+        if self._work.fail_fast or isinstance(step, PromoteStep):
+            self._stop(step)
+
+    def _stop(self, failed: Step) -> None:
+        """Begin nothing any more, and end what builds: a release of which a tag was refused goes no further."""
+        for name in self._schedule.stop():
+            self._skip(name, f"stopped after {failed.id}")
+        self._performer.stopping.set()
+        for task, step in self._running.items():
+            if isinstance(step, SolveStep | TestStep):
+                task.cancel()
+
+    async def _step(self, step: Step, key: NodeKey | None, folder: Path) -> _Ended:
         """Run one step; an error that a user can understand ends the step, not the run."""
-        started = time.time()
-        self._emit(StepStarted(step=step.id, time=started))
+        running = _Running(step, key[1] if key else "", time.time())
+        self._emit(StepStarted(step=step.id, time=running.since, node=running.node))
         try:
-            if await self._stands(step):
-                self._finish(step, started, StepState.FOUND)
-                return None
-            result = await self._act(step, folder)
+            if await self._performer.stands(step):
+                self._finish(running, StepState.FOUND)
+                return _Ended()
+            place = await self._place(key, folder) if key else None
+            result = await self._performer.act(step, place, folder)
+        except NodeLostError as error:
+            if key and self._lose(step, key, error):
+                return _Ended(moves=key)
+            self._finish(running, StepState.FAILED, error=error)
+            return _Ended(error=error)
         except InterruptedRunError as error:
-            self._finish(step, started, StepState.CANCELLED, message=error.message)
-            return error
+            self._finish(running, StepState.CANCELLED, error=error)
+            return _Ended(error=error)
         except OrchestratorError as error:
-            lines = error.lines if isinstance(error, SolveFailedError | TestFailedError) else ()
-            self._finish(step, started, StepState.FAILED, message="\n".join((error.message, *lines)), hints=error.hints)
-            return error
+            self._finish(running, StepState.FAILED, error=error)
+            return _Ended(error=error)
         except OSError as error:
             failure = disk_error(error)
-            self._finish(step, started, StepState.FAILED, message=failure.message, hints=failure.hints)
-            return failure
+            self._finish(running, StepState.FAILED, error=failure)
+            return _Ended(error=failure)
         except asyncio.CancelledError:
-            self._finish(step, started, StepState.CANCELLED)
+            self._finish(running, StepState.CANCELLED)
             raise
         self._results.put(step.id, result)
-        self._finish(step, started, StepState.DONE, digest=result.manifest or result.digest)
-        return None
+        if key:
+            for test in self._tests.get(step.id, ()):
+                self._schedule.pin(test, key)
+        self._finish(running, StepState.DONE, digest=result.manifest or result.digest)
+        return _Ended()
 
-    async def _stands(self, step: Step) -> bool:
-        """Whether what a step would do was done by another run since the plan was made."""
-        match step:
-            case SolveStep():
-                return await self._recall(step)
-            case TestStep() if step.record in self._recalled:
-                return await in_thread(self._actions.has_passed, step)
-            case _:
-                return False
+    async def _place(self, key: NodeKey, folder: Path) -> Place:
+        """The node that a step was given.
 
-    async def _recall(self, solve: SolveStep) -> bool:
-        """Whether everything that a solve would give stands by now.
-
-        Only where it stands on what this run has built: for all others the plan has asked already.
+        Raises:
+            NodeLostError: it was given up, or was lost before and still does not answer.
         """
-        records = self._records[solve.id]
-        known = {each.step for each in self._work.plan.known}
-        if all(parent in known for record in records for parent in record.key.parents):
+        node, reason = self._nodes.find(key), self._losses.reason(key)
+        if reason:
+            raise NodeLostError(SolveFailure(kind=FailureKind.INFRASTRUCTURE, message=reason))
+        if self._losses.is_suspect(key):
+            lost = await self._watch.look(key[0], node)
+            if lost is not None:
+                raise NodeLostError(lost)
+            self._losses.forgive(key)
+        return Place(node=node, builder=self._nodes.builder(node), folder=folder)
+
+    def _lose(self, step: Step, key: NodeKey, error: NodeLostError) -> bool:
+        """Leave a lost node alone; whether the step that ran there begins again, elsewhere or when it answers again."""
+        is_news = not (self._losses.is_suspect(key) or self._losses.reason(key))
+        until = self._losses.note(key, time.monotonic())
+        if until is None:
+            self._give_up(key, error.message)
+        else:
+            self._schedule.rest(key, until)
+            if is_news:
+                self._emit(NodeLost(node=key[1], message=error.message, time=time.time(), rest=REST))
+        if until is None and not self._schedule.has_other(step.id, key):
             return False
-        found = [await in_thread(self._actions.recall, record) for record in records]
-        if not all(found):
+        attempt = self._losses.move(step.id)
+        if attempt is None:
             return False
-        for record, result in zip(records, found, strict=True):
-            if result:
-                self._results.put(record.id, result)
-                self._recalled.add(record.id)
+        self._emit(Retried(step=step.id, attempt=attempt, message=error.message, time=time.time(), node=key[1]))
         return True
 
-    async def _act(self, step: Step, folder: Path) -> StepResult:
-        match step:
-            case SolveStep():
-                return await self._solve(step, folder)
-            case TestStep():
-                return await self._test(step, folder)
-            case RecordStep() | AssembleStep() | VerifyStep() | CopyStep() | ExportStep():
-                return await in_thread(self._actions.act, step)
-            case PromoteStep():
-                return await self._promote(step)
-            case LoadStep():
-                return await load_image(
-                    step,
-                    store=self._actions.open(step.home),
-                    digest=self._results.digest(step.index),
-                    invoker=self._invoker,
-                    folder=folder / _slug(step.id),
-                )
-            case GateStep():
-                return StepResult()
-            case _:
-                assert_never(step)
-
-    async def _test(self, step: TestStep, folder: Path) -> StepResult:
-        try:
-            await self._solve(step, folder)
-        except SolveFailedError as error:
-            if error.kind is not FailureKind.USER:
-                raise  # a node or a registry failed, which is no fault of the image
-            raise failed_test(step, error) from error
-        return await in_thread(self._actions.note_passed, step)
-
-    async def _solve(self, step: SolveStep | TestStep, folder: Path) -> StepResult:
-        work = SolveWork(
-            step=step,
-            request=lower_request(step, self._work.nodes),
-            invocations=self._work.lowered.invocations[step.id],
-            chosen=self._work.backends[step.backend],
-            builders=self._nodes.builders(step.backend),
-        )
-        inside = folder / _slug(step.id)
-        result = await run_solve(work, invoker=self._invoker, folder=inside, emit=self._emit, watch=self._watch)
-        if isinstance(step, SolveStep):
-            await in_thread(self._work.check, step)
-        return result
-
-    async def _promote(self, step: PromoteStep) -> StepResult:
-        digest = self._results.digest(step.index)
-        loop = asyncio.get_running_loop()
-
-        def on_put(move: TagMove, previous: Digest | None) -> None:
-            event = TagPut(
-                step=step.id, reference=str(move.reference), digest=digest, previous=previous, time=time.time()
-            )
-            loop.call_soon_threadsafe(self._emit, event)
-
-        await in_thread(promote, step, digest, self._actions.repository, on_put, self._stopping.is_set)
-        return StepResult(digest=digest)
+    def _give_up(self, key: NodeKey, reason: str) -> None:
+        """Start nothing on a node any more; what no other can take fails."""
+        if not self._schedule.shuns(key):
+            self._losses.give_up(key, reason)
+            self._schedule.shun(key)
+            self._emit(NodeLost(node=key[1], message=reason, time=time.time()))
 
     def _finish(
         self,
-        step: Step,
-        started: float,
+        running: _Running,
         state: StepState,
         *,
         digest: Digest | None = None,
-        message: str = "",
-        hints: tuple[str, ...] = (),
+        error: OrchestratorError | None = None,
     ) -> None:
         now = time.time()
+        lines = error.lines if isinstance(error, SolveFailedError | TestFailedError) else ()
         self._emit(
             StepFinished(
-                step=step.id, state=state, time=now, seconds=now - started, digest=digest, message=message, hints=hints
+                step=running.step.id,
+                state=state,
+                time=now,
+                seconds=now - running.since,
+                node=running.node,
+                digest=digest,
+                message="\n".join((error.message, *lines)) if error else "",
+                hints=error.hints if error else (),
             )
         )
 
-    def _skip(self, step: Step, cause: str) -> None:
-        self._emit(
-            StepFinished(step=step.id, state=StepState.SKIPPED, time=time.time(), seconds=0.0, message=f"needs {cause}")
-        )
+    def _skip(self, step: StepId, message: str) -> None:
+        self._emit(StepFinished(step=step, state=StepState.SKIPPED, time=time.time(), seconds=0.0, message=message))
+
+
+class _Running(NamedTuple):
+    """A step that has begun, where, and when."""
+
+    step: Step
+    node: str
+    since: float
+
+
+class _Ended(NamedTuple):
+    """How a step ended: with an error, or so that it begins again, and not on this node if another can take it."""
+
+    error: OrchestratorError | None = None
+    moves: NodeKey | None = None
+
+
+def _tests_by_solve(plan: Plan) -> dict[StepId, list[StepId]]:
+    """The tests of what a solve builds: they run where it ran."""
+    solves = {step.id: step.solve for step in plan.steps if isinstance(step, RecordStep)}
+    found: dict[StepId, list[StepId]] = {}
+    for step in plan.steps:
+        if isinstance(step, TestStep) and step.record in solves:
+            found.setdefault(solves[step.record], []).append(step.id)
+    return found
 
 
 def _slug(step: str) -> str:

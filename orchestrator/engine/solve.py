@@ -26,6 +26,8 @@ from orchestrator.plan.place import ConfiguredBackend
 
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
+_PUSHES: Final = 5
+"""How often a push is tried again."""
 _EXIT: Final = re.compile(r"did not complete successfully: (exit code: [0-9]+)")
 
 
@@ -36,6 +38,10 @@ class SolveFailedError(BuildError):
         super().__init__(failure.message)
         self.lines = failure.lines
         self.kind = failure.kind
+
+
+class NodeLostError(SolveFailedError):
+    """The node does not answer any more, so that nothing is known of what was to be built there."""
 
 
 class PushFailedError(SolveFailedError):
@@ -62,51 +68,57 @@ def _silence(backend: str) -> SolveFailure:
 async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Emit, watch: Watch) -> StepResult:
     """Run one solve or test.
 
+    Builds are tried again as often as the image says, pushes as often as registries are asked by ourselves: what was
+    built is in the builder's cache by then.
+
     Raises:
         SolveFailedError: it failed, and not (or not any more) in a way that passes.
+        NodeLostError: the node does not answer any more.
     """
     step = work.step
-    attempt = 0
+    tried = {False: 0, True: 0}
+    limits = {False: step.solve.retries, True: _PUSHES}
     while True:
         started = time.monotonic()
-        result = await _attempt(work, invoker=invoker, folder=folder, attempt=attempt, watch=watch)
+        result = await _attempt(work, invoker=invoker, folder=folder / str(sum(tried.values())), watch=watch)
         if isinstance(result, SolveResult):
             return StepResult(digest=result.digest, path=result.path, seconds=time.monotonic() - started)
-        if result.kind is not FailureKind.USER and not result.by_registry:
+        pushing = result.by_registry
+        if result.kind is not FailureKind.USER and not pushing:
             await _check_node(work, watch)
-        if result.kind is FailureKind.USER or attempt >= step.solve.retries:
-            raise PushFailedError(result) if result.by_registry else SolveFailedError(result)
-        attempt += 1
-        emit(Retried(step=step.id, attempt=attempt, message=result.message))
-        await asyncio.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (attempt - 1)))
+        if result.kind is FailureKind.USER or tried[pushing] >= limits[pushing]:
+            raise PushFailedError(result) if pushing else SolveFailedError(result)
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** tried[pushing])
+        tried[pushing] += 1
+        attempt = sum(tried.values())
+        emit(Retried(step=step.id, attempt=attempt, message=result.message, time=time.time(), wait=wait))
+        await asyncio.sleep(wait)
 
 
 async def _check_node(work: SolveWork, watch: Watch) -> None:
     """Nothing is tried again on a node that is gone.
 
     Raises:
-        SolveFailedError: it does not answer.
+        NodeLostError: it does not answer.
     """
     lost = await watch.look(work.chosen.name, work.request.node)
     if lost is not None:
-        raise SolveFailedError(lost)
+        raise NodeLostError(lost)
 
 
-async def _attempt(
-    work: SolveWork, *, invoker: Invoker, folder: Path, attempt: int, watch: Watch
-) -> SolveResult | SolveFailure:
+async def _attempt(work: SolveWork, *, invoker: Invoker, folder: Path, watch: Watch) -> SolveResult | SolveFailure:
     """Run its invocations, the rest only after those that succeed.
 
     Raises:
-        SolveFailedError: the node does not answer any more.
+        NodeLostError: the node does not answer any more.
     """
     step, backend, node = work.step, work.chosen.backend, work.request.node
     outcomes: list[Outcome] = []
     for number, invocation in enumerate(work.invocations):
-        start = partial(invoker.run, invocation, folder=folder / f"{attempt}-{number}", builders=work.builders)
+        start = partial(invoker.run, invocation, folder=folder / str(number), builders=work.builders)
         outcome = await watch.run(start, backend.reader(invocation), backend=work.chosen.name, node=node)
         if isinstance(outcome, SolveFailure):
-            raise SolveFailedError(outcome)
+            raise NodeLostError(outcome)
         outcomes.append(outcome)
         if not outcome.succeeded:
             break

@@ -12,8 +12,8 @@ from orchestrator.api.backend import FailureKind, Node, Probe, Reader, SolveFail
 from orchestrator.api.events import ReaderEvent
 from orchestrator.api.invocation import Outcome
 from orchestrator.engine.in_thread import in_thread
-from orchestrator.engine.schedule import NodeKey
 from orchestrator.plan.place import ConfiguredBackend
+from orchestrator.plan.schedule import NodeKey
 
 Ask: TypeAlias = Callable[[Probe], Outcome]
 """Asks a node; blocking, within the time limit of the probe."""

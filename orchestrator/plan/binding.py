@@ -5,7 +5,7 @@ Frozen are platform, backend and whether a build runs natively or under emulatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -14,6 +14,7 @@ from orchestrator.model import Model
 from orchestrator.oci.platform import Platform
 from orchestrator.plan.image import build_id
 from orchestrator.plan.model import Plan, SolveStep, TestStep
+from orchestrator.plan.schedule import NodeKey, seats_of
 
 
 class Unbound(Model):
@@ -49,20 +50,45 @@ def bind_nodes(plan: Plan, here: Mapping[str, tuple[Node, ...]], given: Mapping[
             nodes.setdefault(backend, []).append(msgspec.structs.replace(found, name=name))
         else:
             unbound.append(_explain(name, needed, candidates))
+    for (backend, name), needed in _wishes(plan).items():
+        taken = {node.builder for node in nodes.get(backend, ())}
+        free = (node for node in _ordered(name, here.get(backend, ())) if node.builder not in taken)
+        also = given.get(name) or next((node for node in free if not _lacks(node, needed)), None)
+        if also and not _lacks(also, needed):
+            nodes.setdefault(backend, []).append(msgspec.structs.replace(also, name=name))
     return Bound(nodes={backend: tuple(several) for backend, several in nodes.items()}, unbound=tuple(unbound))
 
 
-def _needs(plan: Plan) -> dict[tuple[str, str], dict[Platform, Mode]]:
+def _needs(plan: Plan) -> dict[NodeKey, dict[Platform, Mode]]:
     """What each node of a plan is asked to do."""
-    modes = {build.id: build.placement.mode for build in plan.builds if build.placement}
-    needed: dict[tuple[str, str], dict[Platform, Mode]] = {}
-    for step in plan.steps:
-        if isinstance(step, SolveStep):
-            wanted = needed.setdefault((step.backend, step.node), {})
-            wanted |= {platform: modes[build_id(step.image, platform)] for platform in step.solve.platforms}
-        elif isinstance(step, TestStep):
-            needed.setdefault((step.backend, step.node), {})[step.platform] = step.mode
+    needed: dict[NodeKey, dict[Platform, Mode]] = {}
+    for step, modes in _placed(plan):
+        needed.setdefault((step.backend, step.node), {}).update(modes)
     return needed
+
+
+def _wishes(plan: Plan) -> dict[NodeKey, dict[Platform, Mode]]:
+    """What nodes may take over that are asked for nothing else; without them it takes longer."""
+    wished: dict[NodeKey, dict[Platform, Mode]] = {}
+    needed = _needs(plan)
+    for step, modes in _placed(plan):
+        for key in seats_of(step):
+            if key not in needed:
+                wished.setdefault(key, {}).update(modes)
+    return wished
+
+
+def _placed(plan: Plan) -> Iterator[tuple[SolveStep | TestStep, dict[Platform, Mode]]]:
+    """The steps that run on nodes, and what these have to do."""
+    modes = {build.id: build.placement.mode for build in plan.builds if build.placement}
+    for step in plan.steps:
+        match step:
+            case SolveStep(solve=solve):
+                yield step, {platform: modes[build_id(step.image, platform)] for platform in solve.platforms}
+            case TestStep():
+                yield step, {step.platform: step.mode}
+            case _:
+                pass
 
 
 def _ordered(name: str, nodes: Iterable[Node]) -> tuple[Node, ...]:

@@ -91,6 +91,7 @@ class PlacementDocument(Model):
     backend: str
     node: str
     mode: Literal["native", "emulated"]
+    others: Annotated[tuple[str, ...], Meta(description="Nodes that do the same, and take it where they are free.")]
     provisional: Annotated[bool, Meta(description="No engine was asked; this is what the configuration says.")]
 
 
@@ -352,6 +353,7 @@ def _build(build: PlatformBuild) -> BuildDocument:
             backend=placement.backend,
             node=placement.node,
             mode=placement.mode.value,
+            others=placement.others,
             provisional=placement.provisional,
         )
         if placement

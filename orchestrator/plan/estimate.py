@@ -6,21 +6,18 @@ slowest of them did; since each of them is noted with the whole solve that made 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from statistics import median
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from orchestrator.api.backend import Mode
 from orchestrator.api.invocation import StepId
 from orchestrator.model import Model
 from orchestrator.plan.model import Action, Plan, PlatformBuild, SolveStep
 from orchestrator.plan.past import Past, Took
+from orchestrator.plan.schedule import Job, NodeKey, Schedule, Seat, seats_of
 from orchestrator.plan.stepnames import assemble_id, build_of
-
-NodeKey: TypeAlias = tuple[str, str]
-"""A node by the names of its backend and its own."""
 
 
 class Estimate(Model):
@@ -41,23 +38,20 @@ class Estimate(Model):
     unknown: int = 0
 
 
-class Job(NamedTuple):
-    """A solve: where it runs, the solves before it, how long it takes, and the build that takes longest in it."""
+class Timed(NamedTuple):
+    """A solve as a job with the time that it is expected to take, and the build that takes longest in it."""
 
-    name: StepId
-    node: NodeKey
-    needs: tuple[StepId, ...]
-    seconds: float
+    job: Job
     build: str
 
 
-def estimate_plan(plan: Plan, past: Mapping[str, Past], slots: Mapping[NodeKey, int], *, jobs: int) -> Estimate | None:
+def estimate_plan(plan: Plan, past: Mapping[str, Past], seats: Mapping[NodeKey, Seat], *, jobs: int) -> Estimate | None:
     """The estimate of a plan; None where it builds nothing.
 
     Args:
         plan: whose steps are to be done.
         past: what is remembered of platform builds, by their ids.
-        slots: how many solves a node takes at a time.
+        seats: how many solves a node takes at a time, and how fast it is.
         jobs: how many run at a time in all.
     """
     builds = sum(build.action is Action.BUILD for build in plan.builds)
@@ -68,15 +62,22 @@ def estimate_plan(plan: Plan, past: Mapping[str, Past], slots: Mapping[NodeKey, 
     known = [seconds for solve in solves for seconds in solve.known]
     if not known:
         return Estimate(seconds=None, builds=builds, unknown=builds)
-    planned = tuple(_jobs(solves, typical=median(known)))
+    planned = tuple(_timed(solves, typical=median(known)))
+    seats = {key: seats.get(key, Seat()) for timed in planned for key in timed.job.seats}
     path, length = critical_path(planned)
     return Estimate(
-        seconds=round(simulate(planned, slots, jobs=jobs), 3),
+        seconds=round(simulate([timed.job for timed in planned], seats, jobs=jobs), 3),
         critical_path=path,
         critical_seconds=round(length, 3),
         builds=builds,
         unknown=builds - len(known),
     )
+
+
+def expected_seconds(plan: Plan, past: Mapping[str, Past]) -> dict[StepId, float]:
+    """How long each solve took the last time; solves of which nothing is known are left out."""
+    noted = {build: one.took for build, one in past.items() if one.took}
+    return {solve.step.id: max(solve.known) for solve in _solves(plan, noted) if solve.known}
 
 
 def emulated_platforms(plan: Plan) -> dict[StepId, tuple[str, ...]]:
@@ -134,22 +135,22 @@ def _solves(plan: Plan, noted: Mapping[str, Took]) -> Iterator[_Solve]:
         yield _Solve(step, tuple(dict.fromkeys(needs)), slowest, known)
 
 
-def _jobs(solves: Iterable[_Solve], *, typical: float) -> Iterator[Job]:
+def _timed(solves: Iterable[_Solve], *, typical: float) -> Iterator[Timed]:
     """The solves with their times; one of which nothing is known takes as long as is typical."""
     for step, needs, slowest, known in solves:
         seconds = max(known) if known else typical
-        yield Job(name=step.id, node=(step.backend, step.node), needs=needs, seconds=seconds, build=slowest)
+        yield Timed(Job(id=step.id, needs=needs, seats=seats_of(step), seconds=seconds), slowest)
 
 
-def critical_path(jobs: Iterable[Job]) -> tuple[tuple[str, ...], float]:
+def critical_path(planned: Iterable[Timed]) -> tuple[tuple[str, ...], float]:
     """The longest way through the jobs, which are in order, as builds, and how long it takes; ties go by name."""
     ends: dict[StepId, tuple[float, StepId]] = {}
     way: dict[StepId, StepId] = {}
     builds: dict[StepId, str] = {}
-    for job in jobs:
+    for job, build in planned:
         start, last = max([ends[need] for need in job.needs], default=(0.0, ""))
-        ends[job.name] = start + job.seconds, job.name
-        way[job.name], builds[job.name] = last, job.build
+        ends[job.id] = start + job.seconds, job.id
+        way[job.id], builds[job.id] = last, build
     length, name = max(ends.values(), default=(0.0, ""))
     path: list[str] = []
     while name:
@@ -158,64 +159,16 @@ def critical_path(jobs: Iterable[Job]) -> tuple[tuple[str, ...], float]:
     return tuple(reversed(path)), length
 
 
-def simulate(planned: Iterable[Job], slots: Mapping[NodeKey, int], *, jobs: int) -> float:
-    """When the last job ends, if each starts as soon as its node and `jobs` allow, first come, first served.
-
-    That is what `engine.schedule` does. Those that become ready at the same moment go by name.
-    """
-    return _Simulation(planned, slots, jobs).run()
-
-
-class _Simulation:
-    """A clock, what runs, and what waits for each node."""
-
-    def __init__(self, planned: Iterable[Job], slots: Mapping[NodeKey, int], jobs: int) -> None:
-        self._jobs = {job.name: job for job in planned}
-        self._missing = {name: len(job.needs) for name, job in self._jobs.items()}
-        self._children: dict[StepId, list[StepId]] = {name: [] for name in self._jobs}
-        for job in self._jobs.values():
-            for need in job.needs:
-                self._children[need].append(job.name)
-        self._free_jobs = jobs
-        self._free_slots = {job.node: max(1, slots.get(job.node, 1)) for job in self._jobs.values()}
-        self._waiting: dict[NodeKey, deque[tuple[int, Job]]] = {node: deque() for node in self._free_slots}
-        self._running: list[tuple[float, StepId]] = []
-        self._arrived = 0
-
-    def run(self) -> float:
-        now = 0.0
-        self._arrive(name for name, missing in self._missing.items() if not missing)
-        self._start(now)
-        while self._running:
-            now = self._running[0][0]
-            self._arrive(self._finish(now))
-            self._start(now)
-        return now
-
-    def _arrive(self, ready: Iterable[StepId]) -> None:
-        for name in sorted(ready):
-            job = self._jobs[name]
-            self._arrived += 1
-            self._waiting[job.node].append((self._arrived, job))
-
-    def _start(self, now: float) -> None:
-        while self._free_jobs > 0:
-            able = [node for node, queue in self._waiting.items() if queue and self._free_slots[node] > 0]
-            if not able:
-                return
-            node = min(able, key=lambda node: self._waiting[node][0][0])
-            _, job = self._waiting[node].popleft()
-            self._free_jobs -= 1
-            self._free_slots[node] -= 1
-            heappush(self._running, (now + job.seconds, job.name))
-
-    def _finish(self, now: float) -> Iterator[StepId]:
-        """End all that ends now; what waited for that alone."""
-        while self._running and self._running[0][0] == now:
-            _, name = heappop(self._running)
-            self._free_jobs += 1
-            self._free_slots[self._jobs[name].node] += 1
-            for child in self._children[name]:
-                self._missing[child] -= 1
-                if not self._missing[child]:
-                    yield child
+def simulate(planned: Iterable[Job], seats: Mapping[NodeKey, Seat], *, jobs: int) -> float:
+    """When the last job ends, if each takes as long as is expected: the engine's own schedule on a clock that jumps."""
+    timed = {job.id: job for job in planned}
+    schedule = Schedule(timed.values(), seats, limit=jobs)
+    running: list[tuple[float, StepId]] = []
+    now = 0.0
+    while not schedule.finished:
+        for start in schedule.take(now):
+            speed = seats[start.node].speed if start.node else 1.0
+            heappush(running, (now + timed[start.id].seconds / speed, start.id))
+        now, name = heappop(running)
+        schedule.done(name)
+    return now

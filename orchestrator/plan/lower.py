@@ -28,7 +28,8 @@ def lower_plan(plan: Plan, backends: Mapping[str, ConfiguredBackend], nodes: Map
     for step in plan.steps:
         if not isinstance(step, SolveStep | TestStep):
             continue
-        lowered = backends[step.backend].backend.lower(lower_request(step, nodes))
+        node = next(node for node in nodes[step.backend] if node.name == step.node)
+        lowered = backends[step.backend].backend.lower(lower_request(step, node))
         if isinstance(lowered, Refusal):
             refusals[step.id] = lowered
         else:
@@ -36,7 +37,6 @@ def lower_plan(plan: Plan, backends: Mapping[str, ConfiguredBackend], nodes: Map
     return Lowered(invocations=invocations, refusals=refusals)
 
 
-def lower_request(step: SolveStep | TestStep, nodes: Mapping[str, tuple[Node, ...]]) -> LowerRequest:
-    """The request for one solve or test on the node where it was placed."""
-    node = next(node for node in nodes[step.backend] if node.name == step.node)
+def lower_request(step: SolveStep | TestStep, node: Node) -> LowerRequest:
+    """The request for one solve or test on a node."""
     return LowerRequest(steps=(step.solve,), node=node)

@@ -56,11 +56,15 @@ class Reason(Model):
 
 
 class PlannedPlacement(Model):
-    """Where a platform build runs, and how. `provisional`: no engine was asked."""
+    """Where a platform build runs, and how. `provisional`: no engine was asked.
+
+    `others` are nodes that do the same: one of them takes it where it is free earlier, or where `node` is lost.
+    """
 
     backend: str
     node: str
     mode: Mode
+    others: tuple[str, ...] = ()
     provisional: bool = False
 
 
@@ -151,7 +155,7 @@ Home: TypeAlias = LayoutHome | RegistryHome
 
 
 class SolveStep(Model, tag="solve"):
-    """Build some platforms. `because` says why an image needs more than one solve."""
+    """Build some platforms, on `node` or one of `others`. `because` says why an image needs more than one solve."""
 
     id: StepId
     image: str
@@ -160,6 +164,7 @@ class SolveStep(Model, tag="solve"):
     backend: str
     node: str
     home: Home
+    others: tuple[str, ...] = ()
     because: str = ""
 
 
@@ -194,7 +199,7 @@ class RecordStep(Model, tag="record"):
 
 
 class TestStep(Model, tag="test"):
-    """Run a command in what was built for one platform, where it was built or could have been.
+    """Run a command in what was built for one platform, where it was built; on `node` or `others` where it stands.
 
     That it has passed is noted by a name of the record, which follows from the scope and the command.
     """
@@ -211,6 +216,7 @@ class TestStep(Model, tag="test"):
     home: Home
     scope: str
     command: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 class AssembleStep(Model, tag="assemble"):

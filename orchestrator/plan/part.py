@@ -65,7 +65,9 @@ def _places(plan: Plan) -> dict[str, PlannedPlacement | None]:
         if build.action is Action.BUILD:
             places[build.id] = build.placement
         elif test:
-            places[build.id] = PlannedPlacement(backend=test.backend, node=test.node, mode=test.mode)
+            places[build.id] = PlannedPlacement(
+                backend=test.backend, node=test.node, mode=test.mode, others=test.others
+            )
     return places
 
 

@@ -127,7 +127,13 @@ def place_build(
         )
         return None, (finding,)
     node = next(node for node in nodes if node.name == placed.node)
-    placement = PlannedPlacement(backend=chosen.name, node=placed.node, mode=placed.mode, provisional=node.provisional)
+    placement = PlannedPlacement(
+        backend=chosen.name,
+        node=placed.node,
+        mode=placed.mode,
+        others=placed.others,
+        provisional=node.provisional,
+    )
     if placed.mode is Mode.EMULATED and rule is Emulation.WARN:
         return placement, (_emulated(image, platform, placed.node),)
     return placement, ()

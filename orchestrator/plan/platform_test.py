@@ -75,6 +75,7 @@ def make_test(subject: Subject) -> TestStep:
         home=subject.home,
         scope=subject.scope,
         command=subject.command,
+        others=placement.others,
         solve=Solve(
             id=step,
             image=image.name,

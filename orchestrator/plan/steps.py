@@ -122,7 +122,7 @@ def _group(ready: ReadyImage) -> Iterator[tuple[PlacedVariant, ...]]:
 
 def _alike(one: PlacedVariant, other: PlacedVariant) -> bool:
     return (
-        _node(one) == _node(other)
+        _nodes(one) == _nodes(other)
         and (one.variant.options is other.variant.options or one.variant.options == other.variant.options)
         and one.wiring.contexts == other.wiring.contexts
         and one.wiring.pins == other.wiring.pins
@@ -130,17 +130,17 @@ def _alike(one: PlacedVariant, other: PlacedVariant) -> bool:
     )
 
 
-def _node(placed: PlacedVariant) -> tuple[str, str]:
-    """The backend and the node of a variant that is built."""
+def _nodes(placed: PlacedVariant) -> tuple[str, str, tuple[str, ...]]:
+    """The backend of a variant that is built, its node, and the others that do the same."""
     if placed.placement is None:
         msg = f"`{placed.variant.platform}` is built nowhere"
         raise LookupError(msg)
-    return placed.placement.backend, placed.placement.node
+    return placed.placement.backend, placed.placement.node, placed.placement.others
 
 
 def _difference(one: PlacedVariant, other: PlacedVariant) -> str:
     """Why two platforms of one image cannot share a solve."""
-    if _node(one) != _node(other):
+    if _nodes(one) != _nodes(other):
         return "its platforms are built on different nodes"
     names_ = (
         field
@@ -226,7 +226,7 @@ def _solve_step(
     ready: ReadyImage, group: tuple[PlacedVariant, ...], run: str, *, whole: bool, because: str
 ) -> SolveStep:
     image, first = ready.image, group[0]
-    backend, node = _node(first)
+    backend, node, others = _nodes(first)
     platforms = tuple(placed.variant.platform for placed in group)
     step_id = stepnames.solve_id(image.name, platforms, whole=whole)
     data = {stepnames.assemble_id(parent) for parent in ready.data_parents}
@@ -241,6 +241,7 @@ def _solve_step(
         backend=backend,
         node=node,
         home=ready.home,
+        others=others,
         because=because,
         solve=Solve(
             id=step_id,

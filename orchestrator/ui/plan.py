@@ -153,7 +153,14 @@ def _place(build: PlatformBuild) -> str:
         return f"{build.platform} {'stands' if build.action is Action.REUSE else 'blocked'}"
     mode = ", emulated" if build.placement.mode is Mode.EMULATED else ""
     guess = "?" if build.placement.provisional else ""
-    return f"{build.platform} on {build.placement.node}{guess}{mode}"
+    return f"{build.platform} on {build.placement.node}{_or(build.placement.others)}{guess}{mode}"
+
+
+def _or(others: tuple[str, ...]) -> str:
+    """The nodes that may take it as well."""
+    if not others:
+        return ""
+    return f" or {others[0]}" if len(others) == 1 else f" or {len(others)} others"
 
 
 def _of_some(builds: list[PlatformBuild]) -> str:

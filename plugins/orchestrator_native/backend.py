@@ -49,7 +49,7 @@ class NativeBackend:
         return tuple(answered_node(table, answers) for table in self._tables)
 
     def place(self, request: PlaceRequest) -> Placement | Refusal:
-        """On a native node; equal nodes share the images by a hash of their names, so that a plan is stable."""
+        """On a native node, or one of its equals; a hash of the image's name says which, for the sake of its cache."""
         native = [node for node in request.nodes if request.platform in node.platforms]
         if native:
             return _choose(native, request, Mode.NATIVE)
@@ -117,5 +117,6 @@ def _choose(nodes: list[Node], request: PlaceRequest, mode: Mode) -> Placement |
         return Refusal(code="node-unfit", message=f"node `{nodes[0].name}`: {nodes[0].problem}", hints=nodes[0].hints)
     awake = [node for node in fit if not node.provisional] or fit
     seats = [node for node in awake for _ in range(node.slots)]
-    chosen = seats[zlib.crc32(f"{request.image}@{request.platform}".encode()) % len(seats)]
-    return Placement(node=chosen.name, mode=mode)
+    chosen = seats[zlib.crc32(request.image.encode()) % len(seats)]
+    others = tuple(node.name for node in awake if node is not chosen)
+    return Placement(node=chosen.name, mode=mode, others=others)

@@ -37,6 +37,9 @@ class NodeTable(Table):
     ] = UNSET
     emulates: Annotated[list[str], Meta(description="The platforms that it may emulate, where that is allowed.")] = []  # noqa: RUF012 (msgspec copies it)
     slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run on it at a time.")] = 2
+    speed: Annotated[
+        float, Meta(gt=0, le=1000, description="How fast it is beside nodes that build the same: 2 is twice as fast.")
+    ] = 1.0
     options: Annotated[dict[str, str], Meta(description="Options of the driver, such as a namespace.")] = {}  # noqa: RUF012 (msgspec copies it)
     cacert: Annotated[
         Text | UnsetType,

@@ -43,6 +43,7 @@ def declared_node(table: NodeTable) -> Node:
         platforms=platforms_of(table.platforms),
         emulates=platforms_of(table.emulates),
         slots=table.slots,
+        speed=table.speed,
         builder=table.builder or builder_name(table),
         private=not table.builder,
         provisional=True,

@@ -29,6 +29,7 @@ from orchestrator.buildkit.placement import place_on
 from orchestrator.buildkit.progress import RawJsonReader
 from orchestrator.buildkit.results import read_result
 from orchestrator.cli.wiring import RealChildren, RealStores
+from orchestrator.engine.jobs import Publish
 from orchestrator.engine.results import StepResult
 from orchestrator.engine.run import Engine, Work
 from orchestrator.model import Model
@@ -152,6 +153,8 @@ class Run:
         self.events: list[Event] = []
         self.environment: dict[str, str] = {"PATH": "/usr/bin:/bin"}
         self.remembered: dict[str, StepResult] = {}
+        self.fail_fast = False
+        self.publish = Publish.ALL
         self._jobs = jobs
         self._workspace: Path | None = None
         self._chosen = ConfiguredBackend(
@@ -178,7 +181,8 @@ class Run:
         """An engine for a plan."""
         backends, nodes = {"python": self._chosen}, {"python": (NODE,)}
         work = Work(
-            plan=plan, lowered=lower_plan(plan, backends, nodes), backends=backends, nodes=nodes, jobs=self._jobs
+            plan=plan, lowered=lower_plan(plan, backends, nodes), backends=backends, nodes=nodes, jobs=self._jobs,
+            fail_fast=self.fail_fast, publish=self.publish,
         )  # fmt: skip
         engine = Engine(
             work, root=self.folder, environment=self.environment, stores=stores,

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.wiring import RealStores
+from orchestrator.cli.wiring import RealChildren, RealStores
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.copy import copy_tree
+from orchestrator.engine.invoke import Invoker
 from orchestrator.engine.load import load_image
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.errors import RegistryError, VerificationError
@@ -19,8 +20,8 @@ from orchestrator.oci.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from orchestrator.plan.model import AssembleStep, LayoutHome, LoadStep, RecordKey, RecordStep, VerifyStep
 from orchestrator.state.layout import OciLayout
 from tests.contract.registry_sample import describe, make_index, make_sample, put_sample, source_of
-from tests.unit.engine.fakes import Run, stores_of
-from tests.unit.plan.samples import AMD64, ARM64, HEAD
+from tests.unit.engine.fakes import stores_of
+from tests.unit.plan.samples import AMD64, ARM64
 
 HOME = LayoutHome(path="out")
 GONE = digest_bytes(b"nobody has this")
@@ -125,12 +126,11 @@ def load(folder: Path, platform: str, digest: Digest | None = None) -> str:
     store = OciLayout(folder / "out")
     index = put_sample(store, make_sample(platform))
     step = LoadStep(id="load:x", image="x", needs=(), index="assemble", platform=AMD64, home=HOME, names=("x:1",))
-    it = Run(folder)
-    with stores_of(folder) as stores:
-        invoker = it.engine(it.plan(HEAD + "[images.x]\n"), stores)._invoker
-        work = load_image(step, store=store, digest=digest or index.digest, invoker=invoker, folder=folder / "run")
-        with pytest.raises(VerificationError) as caught:
-            asyncio.run(work)
+    children = RealChildren({}, root=folder)
+    invoker = Invoker(root=folder, environment={}, children=children, results=Results(), emit=print)
+    work = load_image(step, store=store, digest=digest or index.digest, invoker=invoker, folder=folder / "run")
+    with pytest.raises(VerificationError) as caught:
+        asyncio.run(work)
     return caught.value.message
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from itertools import pairwise
 
 import msgspec
@@ -10,94 +9,63 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.schedule import Schedule
-from orchestrator.plan.estimate import Estimate, Job, critical_path, emulated_platforms, estimate_plan, simulate
-from orchestrator.plan.model import Action, Plan, SolveStep, Step
+from orchestrator.plan.estimate import (
+    Estimate,
+    Timed,
+    critical_path,
+    emulated_platforms,
+    estimate_plan,
+    simulate,
+)
+from orchestrator.plan.model import Action, Plan, SolveStep
 from orchestrator.plan.past import Past, Took
-from tests.unit.engine.test_schedule import solve_step
+from orchestrator.plan.schedule import Job, Seat
 from tests.unit.plan.samples import EMULATED, HEAD, compile_text
 
 NODES = (("a", "default"), ("b", "default"), ("a", "other"))
-SLOTS = {("a", "default"): 1, ("b", "default"): 2, ("a", "other"): 3}
+SEATS = {("a", "default"): Seat(1), ("b", "default"): Seat(2), ("a", "other"): Seat(3)}
 TEXT = HEAD + EMULATED + "[images.base]\n[images.middle]\n[images.leaf]\n[images.other]\n"
 FILES = {"middle": "FROM base\n", "leaf": "FROM middle\n", "other": "FROM base\n"}
 PLAN = compile_text(TEXT, FILES)
-ONE_NODE = {("qemu", "default"): 4}
+ONE_NODE = {("qemu", "default"): Seat(4)}
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> tuple[Job, ...]:
+def graphs(draw: st.DrawFn) -> tuple[Timed, ...]:
     """Jobs in order, on several nodes; some take no time at all."""
-    jobs: list[Job] = []
+    planned: list[Timed] = []
     for number in range(draw(st.integers(1, 12))):
         parents = sorted(draw(st.sets(st.integers(0, number - 1), max_size=3))) if number else ()
-        jobs.append(
-            Job(
-                name=f"s{number:02}",
-                node=draw(st.sampled_from(NODES)),
-                needs=tuple(f"s{parent:02}" for parent in parents),
-                seconds=draw(st.integers(0, 50)),
-                build=f"i{number:02}@linux/amd64",
-            )
+        job = Job(
+            id=f"s{number:02}",
+            needs=tuple(f"s{parent:02}" for parent in parents),
+            seats=(draw(st.sampled_from(NODES)),),
+            seconds=draw(st.integers(0, 50)),
         )
-    return tuple(jobs)
+        planned.append(Timed(job, f"i{number:02}@linux/amd64"))
+    return tuple(planned)
 
 
 @given(planned=graphs(), jobs=st.integers(1, 5))
-def test_no_estimate_is_shorter_than_anything_could_be(planned: tuple[Job, ...], jobs: int) -> None:
+def test_no_estimate_is_shorter_than_anything_could_be(planned: tuple[Timed, ...], jobs: int) -> None:
     """Than the critical path, and than all work shared by all slots; and none is longer than one after the other."""
-    seconds = simulate(planned, SLOTS, jobs=jobs)
-    work = sum(job.seconds for job in planned)
+    alone = tuple(timed.job for timed in planned)
+    seconds = simulate(alone, SEATS, jobs=jobs)
+    work = sum(job.seconds for job in alone)
     _, length = critical_path(planned)
-    assert max(length, work / min(jobs, sum(SLOTS.values()))) <= seconds <= work
-    for node, slots in SLOTS.items():
-        assert sum(job.seconds for job in planned if job.node == node) / slots <= seconds
-
-
-@given(planned=graphs(), jobs=st.integers(1, 5), data=st.data())
-def test_an_estimate_does_not_depend_on_the_order_of_equals(
-    planned: tuple[Job, ...], jobs: int, data: st.DataObject
-) -> None:
-    """Neither of jobs, nor of nodes; the path only asks for parents first."""
-    shuffled = tuple(data.draw(st.permutations(planned)))
-    slots = dict(data.draw(st.permutations(list(SLOTS.items()))))
-    assert simulate(planned, SLOTS, jobs=jobs) == simulate(shuffled, slots, jobs=jobs)
-    order = sorted(shuffled, key=lambda job: len(_ancestors(planned, job.name)))
-    assert critical_path(planned) == critical_path(order)
-
-
-def _ancestors(planned: tuple[Job, ...], name: str) -> set[str]:
-    job = next(job for job in planned if job.name == name)
-    return {name}.union(*(_ancestors(planned, need) for need in job.needs))
+    assert max(length, work / min(jobs, sum(seat.slots for seat in SEATS.values()))) <= seconds <= work
+    for node, seat in SEATS.items():
+        assert sum(job.seconds for job in alone if node in job.seats) / seat.slots <= seconds
 
 
 @given(planned=graphs())
-def test_the_critical_path_is_one(planned: tuple[Job, ...]) -> None:
+def test_the_critical_path_is_one(planned: tuple[Timed, ...]) -> None:
     """Each of it needs the one before, and their times add up."""
     path, length = critical_path(planned)
-    by_build = {job.build: job for job in planned}
+    by_build = {timed.build: timed.job for timed in planned}
     jobs = [by_build[build] for build in path]
     assert length == sum(job.seconds for job in jobs)
-    assert all(before.name in after.needs for before, after in pairwise(jobs))
-
-
-@given(planned=graphs(), jobs=st.integers(1, 5), data=st.data())
-def test_the_engine_takes_as_long(planned: tuple[Job, ...], jobs: int, data: st.DataObject) -> None:
-    """Its own schedule, with a clock that jumps. Times are powers of two, so that no two jobs end together."""
-    powers = data.draw(st.permutations([2**number for number in range(len(planned))]))
-    times = dict(zip((job.name for job in planned), powers, strict=True))
-    planned = tuple(job._replace(seconds=times[job.name]) for job in planned)
-    steps: tuple[Step, ...] = tuple(solve_step(job.name, job.needs, "/".join(job.node)) for job in planned)
-    by_name = {step.id: step for step in steps}
-    schedule = Schedule(steps, jobs=jobs, slots=SLOTS)
-    running: list[tuple[float, str]] = []
-    now = 0.0
-    while not schedule.finished:
-        for step in schedule.take():
-            heappush(running, (now + times[step.id], step.id))
-        now, name = heappop(running)
-        schedule.done(by_name[name])
-    assert now == simulate(planned, SLOTS, jobs=jobs)
+    assert all(before.id in after.needs for before, after in pairwise(jobs))
 
 
 def took(seconds: float, *, emulated: bool = True) -> Past:
@@ -171,9 +139,9 @@ def test_a_plan_that_builds_nothing_has_no_estimate() -> None:
     assert estimate_plan(msgspec.structs.replace(PLAN, builds=stands, steps=()), {}, ONE_NODE, jobs=8) is None
 
 
-@pytest.mark.parametrize("slots", [{}, {("qemu", "default"): 1}])
-def test_a_node_that_says_nothing_of_its_slots_has_one(slots: dict[tuple[str, str], int]) -> None:
+@pytest.mark.parametrize("seats", [{}, {("qemu", "default"): Seat()}])
+def test_a_node_that_says_nothing_of_its_slots_has_one(seats: dict[tuple[str, str], Seat]) -> None:
     """As one that has it."""
-    found = estimate_plan(PLAN, all_of(PLAN, 10.0), slots, jobs=8)
+    found = estimate_plan(PLAN, all_of(PLAN, 10.0), seats, jobs=8)
     assert found is not None
     assert 40.0 == found.seconds

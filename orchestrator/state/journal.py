@@ -1,0 +1,119 @@
+"""The journal: what the last run here did, one event a line, for `report`, `--rollback` and whoever asks why.
+
+Lines are only ever added; what a public tag depends on is on the disk before the tag moves. Whatever was torn off by a
+power cut is at the end, and is left out when it is read. What builds print is in the logs, not here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+import msgspec
+
+from orchestrator.api.events import Event, LogLine, RunFinished, RunStarted, TagPut, TagsKept
+from orchestrator.model import Model
+from orchestrator.state.beneath import Missing, open_folder, open_regular
+from orchestrator.state.workspace import NAME
+
+FILE: Final = "journal.jsonl"
+FORMAT: Final = 1
+_LARGEST: Final = 1024 * 1024 * 1024
+
+
+class JournalHead(Model):
+    """The first line. `format` goes up when an older reader would misunderstand what follows."""
+
+    format: int
+    journal: str = "orchestrate"
+
+
+_HEAD: Final = msgspec.json.Decoder(JournalHead)
+_EVENT: Final = msgspec.json.Decoder(Event)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class Journal:
+    """Writes the journal of a run that holds the lock of the workspace; its file appears with the first event."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def __call__(self, event: Event) -> None:
+        """Write an event down.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        if isinstance(event, LogLine):
+            return
+        if self._file is None:
+            self._file = _begin(self._root)
+        self._file.write(_ENCODER.encode(event) + b"\n")
+        if isinstance(event, RunStarted | TagsKept | TagPut | RunFinished):
+            os.fsync(self._file.fileno())
+
+
+@contextmanager
+def open_journal(root: Path) -> Iterator[Iterator[Event]]:
+    """The events of the last run here, in order, read one by one; a torn last line is left out.
+
+    Raises:
+        FileNotFoundError: nothing was run here.
+        OSError: it cannot be read.
+        ValueError: it is no journal, or one of another version.
+    """
+    with open_folder(root, (NAME,), Missing.FAIL) as folder, open_regular(FILE, folder) as file:
+        if os.fstat(file.fileno()).st_size > _LARGEST:
+            message = f"larger than {_LARGEST} bytes"
+            raise ValueError(message)
+        _check_head(file.readline())
+        yield _events(file)
+
+
+def _begin(root: Path) -> BinaryIO:
+    """A new file in the place of the last one: it is complete up to its head, or it is not there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open_folder(root, (NAME,), Missing.CREATE) as folder:
+        file = os.fdopen(os.open(FILE, flags, 0o644, dir_fd=folder), "wb", buffering=0)
+        os.fsync(folder)
+    file.write(_ENCODER.encode(JournalHead(format=FORMAT)) + b"\n")
+    return file
+
+
+def _check_head(line: bytes) -> None:
+    try:
+        head = _HEAD.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        message = "not a journal"
+        raise ValueError(message) from error
+    if head.format != FORMAT:
+        message = f"a journal of format {head.format}, expected {FORMAT}"
+        raise ValueError(message)
+
+
+def _events(file: BinaryIO) -> Iterator[Event]:
+    number = 1
+    for line in file:
+        number += 1
+        try:
+            yield _EVENT.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if not line.endswith(b"\n"):
+                return
+            message = f"line {number} is no event: {error}"
+            raise ValueError(message) from error

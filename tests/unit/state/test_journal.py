@@ -1,0 +1,88 @@
+"""The journal gives back what was written, whatever a power cut has torn off its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.api.events import Event, LogLine, RunFinished, StepFinished, StepStarted, StepState, TagPut
+from orchestrator.state.journal import Journal, open_journal
+
+EVENTS: tuple[Event, ...] = (
+    StepStarted(step="solve:a", time=1.0, node="one"),
+    StepFinished(step="solve:a", state=StepState.FAILED, time=2.0, seconds=1.0, message="no\nline\u2028", hints=("h",)),
+    TagPut(step="promote:a", reference="r/a:1", digest="sha256:1", previous=None, time=3.0),
+    RunFinished(run="r", exit_code=4, time=4.0),
+)
+
+
+def write(root: Path, *events: Event) -> bytes:
+    """A journal of these events."""
+    with Journal(root) as journal:
+        for event in events:
+            journal(event)
+    return (root / ".orchestrate/journal.jsonl").read_bytes()
+
+
+def read(root: Path) -> tuple[Event, ...]:
+    """The events of the journal."""
+    with open_journal(root) as events:
+        return tuple(events)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    """But for what builds print, which is in their logs."""
+    write(tmp_path, EVENTS[0], LogLine(step="solve:a", vertex="v", stream="stdout", text="x"), *EVENTS[1:])
+    assert EVENTS == read(tmp_path)
+
+
+def test_a_run_begins_a_journal_of_its_own(tmp_path: Path) -> None:
+    """The one of the run before is gone with its first event."""
+    write(tmp_path, *EVENTS)
+    write(tmp_path, EVENTS[0])
+    assert EVENTS[:1] == read(tmp_path)
+
+
+@given(st.data())
+def test_a_torn_end_is_left_out(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Wherever it is cut, the whole lines before are read."""
+    root = tmp_path_factory.mktemp("torn")
+    content = write(root, *EVENTS)
+    head = content.index(b"\n") + 1
+    cut = data.draw(st.integers(head, len(content)))
+    (root / ".orchestrate/journal.jsonl").write_bytes(content[:cut])
+    whole = content[:cut].count(b"\n") - 1
+    assert read(root) in {EVENTS[:whole], EVENTS[: whole + 1]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a journal"),
+        (b"\xff\n", "not a journal"),
+        (b'{"format":2}\n', "a journal of format 2, expected 1"),
+        (b'{"format":1}\nnonsense\n', "line 2 is no event"),
+        (b'{"format":1}\n{"type":"step-started"}\n', "line 2 is no event"),
+    ],
+)
+def test_what_is_no_journal_is_told(tmp_path: Path, content: bytes, message: str) -> None:
+    """With the line."""
+    (tmp_path / ".orchestrate").mkdir()
+    (tmp_path / ".orchestrate/journal.jsonl").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path)
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    """Neither to write nor to read: a repository may have brought it."""
+    (tmp_path / ".orchestrate").mkdir()
+    (tmp_path / "target").write_bytes(b'{"format":1}\n')
+    (tmp_path / ".orchestrate/journal.jsonl").symlink_to(tmp_path / "target")
+    with pytest.raises(OSError, match="symbolic links"):
+        write(tmp_path, *EVENTS)
+    with pytest.raises(OSError, match="symbolic links"):
+        read(tmp_path)
+    assert b'{"format":1}\n' == (tmp_path / "target").read_bytes()
