@@ -1,8 +1,8 @@
 """`python -m bench`: what was promised about speed, measured beside `docker buildx bake`, `git status` and `python`.
 
 --quick       without the 10,000 images, for which bake alone takes minutes, and with one run of what bake builds
-PART...       only these: start-up, contexts, planning, unchanged, changed, two-nodes; the last two only where named,
-              since both tools build everything again and again, which takes a quarter of an hour each
+PART...       only these: start-up, contexts, engine, planning, unchanged, changed, two-nodes; the last two only where
+              named, since both tools build everything again and again, which takes a quarter of an hour each
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 
 from bench.changed import NODE, compare_changed, compare_on_two_nodes
 from bench.contexts import compare_contexts
+from bench.engine import measure_log, measure_steps
 from bench.measure import Command, Line, as_users_have_it, in_turn, peak, ratio, run_once, wall
 from bench.pushed import Place
 from bench.unchanged import compare_unchanged
@@ -25,7 +26,7 @@ from tests.lab import Lab, available
 _ORCHESTRATE: Final = (sys.executable, "-m", "orchestrator")
 _PLAN: Final = (*_ORCHESTRATE, "plan", "--offline")
 _BAKE: Final = ("docker", "buildx", "bake", "--print", "--progress=quiet", "--file=docker-bake.json")
-_ALONE: Final = ("start-up", "contexts")
+_ALONE: Final = ("start-up", "contexts", "engine")
 _IN_LAB: Final = ("planning", "unchanged")
 _TWO_NODES: Final = "two-nodes"
 _BUILDING: Final = ("changed", _TWO_NODES)
@@ -64,6 +65,9 @@ def _measure_alone(scratch: Path, parts: Collection[str]) -> Iterator[Line]:
         folder = scratch / "contexts"
         folder.mkdir()
         yield from compare_contexts(folder)
+    if "engine" in parts:
+        yield measure_steps(scratch / "steps")
+        yield measure_log(scratch / "log")
 
 
 def _measure_in_labs(scratch: Path, parts: Collection[str], *, quick: bool) -> Iterator[Line]:

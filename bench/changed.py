@@ -25,7 +25,7 @@ NODE: Final = 0.5
 
 _BUILDER: Final = "bench"
 _BYTES: Final = 50_000
-_INSTRUCTION: Final = "RUN for i in 1 2 3 4 5 6 7 8; do gzip -9 -c /app/*; done | sha256sum > /sum"
+_INSTRUCTION: Final = "RUN for i in $(seq 32); do gzip -9 -c /app/*; done | sha256sum > /sum"
 
 
 @dataclass(frozen=True)
