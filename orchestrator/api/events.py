@@ -126,6 +126,14 @@ class TagPut(Model, tag="tag-put"):
     time: float
 
 
+class TagRestored(Model, tag="tag-restored"):
+    """A public tag points again at what it did before the run; without a digest it is gone again."""
+
+    reference: str
+    digest: str | None
+    time: float
+
+
 class RunFinished(Model, tag="run-finished"):
     """A run ended."""
 
@@ -146,6 +154,7 @@ Event: TypeAlias = (
     | BuildWarning
     | TagsKept
     | TagPut
+    | TagRestored
     | RunFinished
 )
 ReaderEvent: TypeAlias = VertexProgress | LogLine | BuildWarning

@@ -51,9 +51,13 @@ class ImageOutline(Model):
 
 
 class TagOutline(Model):
-    """A tag that is to be put: the digest behind it before (None: there is no such tag), and after."""
+    """A tag that is to be put: the digest behind it before (None: there is no such tag), and after.
+
+    `version` is what was noted of a moving one before.
+    """
 
     reference: str
     before: str | None
     after: str
     moving: bool = False
+    version: str | None = None

@@ -19,7 +19,12 @@ from orchestrator.cli.run_options import make_run_options, run_options
     is_flag=True,
     help="Go on with the run that was cut off here: same version, time and tags. Builds as ever where there is none.",
 )
-def command(*, resume: bool, **values: object) -> None:
+@click.option(
+    "--rollback",
+    is_flag=True,
+    help="Undo the tags of the release that was cut off or has failed here, and build nothing.",
+)
+def command(*, resume: bool, rollback: bool, **values: object) -> None:
     """Build, verify and publish: all images or none.
 
     Alone it builds into OCI layouts under .orchestrate/oci, and nothing leaves this machine.
@@ -30,6 +35,7 @@ def command(*, resume: bool, **values: object) -> None:
     from orchestrator.cli.prepare import Preparation
     from orchestrator.cli.resume import PlanKeeper, find_begun
     from orchestrator.cli.resume import resume as go_on
+    from orchestrator.cli.rollback import roll_back
     from orchestrator.cli.runnable import check_runnable
     from orchestrator.cli.scope import destination_of
     from orchestrator.cli.show import since_lines
@@ -37,6 +43,9 @@ def command(*, resume: bool, **values: object) -> None:
     from orchestrator.ui.text import print_note
 
     options, project = make_plan_options(values), make_project_options(values)
+    if rollback:
+        roll_back(find_root(project), os.environ)
+        return
     begun = find_begun(find_root(project)) if resume else None
     if begun is not None:
         findings = Findings()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.api.events import Event
+from orchestrator.api.outline import TagOutline
 from orchestrator.cli.homes import prepare_homes
 from orchestrator.cli.prepare import Prepared
 from orchestrator.cli.recheck import make_input_check
@@ -80,8 +81,9 @@ def execute(
             prepare_homes(root, os.environ)
         if keeper:
             keeper.begin()
+        kept = keeper.open_moves() if keeper else ()
         with Journal(root) as journal:
-            ran = _run(prepared, folder, options, earlier, journal)
+            ran = _run(prepared, folder, options, earlier, journal, kept)
         result = summarise_run(prepared.plan, ran.events, now=prepared.loaded.now.isoformat())
         if earlier is not None:
             result = continue_result(earlier, result)
@@ -101,7 +103,14 @@ def execute(
         _fail(result, promote)
 
 
-def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResult | None, journal: Journal) -> _Ran:
+def _run(
+    prepared: Prepared,
+    folder: Path,
+    options: RunOptions,
+    earlier: RunResult | None,
+    journal: Journal,
+    kept: tuple[TagOutline, ...],
+) -> _Ran:
     """Run the engine in a folder of its own, and tell people what it does."""
     events: list[Event] = []
     progress = PlainProgress(print_note, verbose=options.verbose)
@@ -128,6 +137,7 @@ def _run(prepared: Prepared, folder: Path, options: RunOptions, earlier: RunResu
                 seconds=expected_seconds(prepared.plan, prepared.facts.past),
                 fail_fast=options.fail_fast,
                 publish=Publish(options.publish),
+                kept=kept,
                 check=make_input_check(prepared),
             ),
             root=root,
@@ -198,7 +208,9 @@ def _what_now(kind: type[OrchestratorError], result: RunResult, promote: str) ->
     """What to do after a run that did not end well; where only tags are missing, nothing has to be built again."""
     if result.destination == "push" and all(image.digest for image in result.images):
         look = ("check the registry with `orchestrate doctor`",) if kind is RegistryError else ()
-        return (*look, f"`{promote}` puts the tags that are missing, on what was verified")
+        undo = any(tag.put and tag.previous != image.digest for image in result.images for tag in image.tags)
+        undoing = ("`orchestrate build --rollback` undoes those that were put",) if undo else ()
+        return (*look, f"`{promote}` puts the tags that are missing, on what was verified", *undoing)
     return (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()
 
 

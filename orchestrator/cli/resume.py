@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.api.outline import TagOutline
 from orchestrator.cli.applying import Permissions, revive
 from orchestrator.cli.findings import Findings
 from orchestrator.cli.load import Loaded
@@ -24,7 +25,9 @@ from orchestrator.errors import RegistryError, UsageError, disk_error
 from orchestrator.plan.compile import Scope
 from orchestrator.plan.model import Action
 from orchestrator.plan.saved import SavedPlan, parse_saved
+from orchestrator.plan.undo import open_moves
 from orchestrator.state.begun import FILE, forget_begun, keep_begun, read_begun
+from orchestrator.state.journal import open_journal
 from orchestrator.state.workspace import NAME
 
 
@@ -97,6 +100,16 @@ class PlanKeeper:
             keep_begun(self._root, self._content)
         elif not self._goes_on:
             forget_begun(self._root)
+
+    def open_moves(self) -> tuple[TagOutline, ...]:
+        """The tags that the run which this one goes on with was about to put; none where nothing can be read."""
+        if not self._goes_on:
+            return ()
+        try:
+            with open_journal(self._root) as events:
+                return open_moves(events)
+        except (OSError, ValueError):
+            return ()
 
     def end(self) -> None:
         """After a run that ended well: there is nothing to go on with."""

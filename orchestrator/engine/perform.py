@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import assert_never
 
 from orchestrator.api.backend import FailureKind, Node
-from orchestrator.api.events import TagPut
+from orchestrator.api.events import TagPut, TagsKept
 from orchestrator.api.invocation import StepId
+from orchestrator.api.outline import TagOutline
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.in_thread import in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.load import load_image
 from orchestrator.engine.promote import promote
+from orchestrator.engine.restore import keep_old
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.solve import NodeLostError, SolveFailedError, SolveWork, failed_test, run_solve
 from orchestrator.engine.watch import Watch
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
+from orchestrator.plan import stepnames
 from orchestrator.plan.lower import Lowered, lower_request
 from orchestrator.plan.model import (
     AssembleStep,
@@ -63,6 +66,7 @@ class Performer:
         results: Results,
         invoker: Invoker,
         watch: Watch,
+        kept: tuple[TagOutline, ...],
         emit: Emit,
     ) -> None:
         self._lowered = lowered
@@ -72,12 +76,14 @@ class Performer:
         self._results = results
         self._invoker = invoker
         self._watch = watch
+        self._kept = kept
         self._emit = emit
         self._known = frozenset(known.step for known in plan.known)
         self._records: dict[str, list[RecordStep]] = {}
         for step in plan.steps:
             if isinstance(step, RecordStep):
                 self._records.setdefault(step.solve, []).append(step)
+        self._promotions = tuple(step for step in plan.steps if isinstance(step, PromoteStep))
         self._recalled: set[StepId] = set()
         self.stopping = threading.Event()
         """Set where no tag is to be put any more."""
@@ -134,6 +140,8 @@ class Performer:
                 store, digest = self._actions.open(step.home), self._results.digest(step.index)
                 return await load_image(step, store=store, digest=digest, invoker=self._invoker, folder=folder)
             case GateStep():
+                if step.id == stepnames.GATE:
+                    await self._keep_old()
                 return StepResult()
             case _:
                 assert_never(step)
@@ -162,6 +170,22 @@ class Performer:
         )
         return await run_solve(work, invoker=self._invoker, folder=place.folder, emit=self._emit, watch=self._watch)
 
+    async def _keep_old(self) -> None:
+        """Keep what the tags point at that are to be put now, and tell where each is to move, before the first does."""
+        wanted = [(step, self._results.find(step.index).digest) for step in self._promotions]
+        moves = [(move, after) for step, after in wanted if after for move in step.moves]
+        await asyncio.gather(
+            *(
+                in_thread(keep_old, self._actions.repository(move.reference.repository), move.reference, move.expected)
+                for move, after in moves
+                if move.expected and move.expected != after
+            )
+        )
+        if moves:
+            before = {move.reference: move for move in self._kept}
+            told = before | {str(move.reference): _outline(move, after) for move, after in moves} | before
+            self._emit(TagsKept(moves=tuple(told.values()), time=time.time()))
+
     async def _promote(self, step: PromoteStep) -> StepResult:
         digest = self._results.digest(step.index)
         loop = asyncio.get_running_loop()
@@ -174,3 +198,13 @@ class Performer:
 
         await in_thread(promote, step, digest, self._actions.repository, on_put, self.stopping.is_set)
         return StepResult(digest=digest)
+
+
+def _outline(move: TagMove, after: Digest) -> TagOutline:
+    return TagOutline(
+        reference=str(move.reference),
+        before=move.expected,
+        after=after,
+        moving=move.moving,
+        version=move.noted,
+    )

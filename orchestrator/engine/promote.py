@@ -44,7 +44,7 @@ def promote(
         if move.moving and current not in {move.expected, digest}:
             raise _moved(move, current)
         if move.version and (current is None or current == digest or move.replace):
-            _note(store, move, render_note(digest, move.version))
+            put_note(store, move.reference.tag, render_note(digest, move.version))
         if current == digest:
             on_put(move, current)
             continue
@@ -70,11 +70,11 @@ _noting = Lock()
 """Images that share a repository put the same empty blob, which registries lose where two upload it at once."""
 
 
-def _note(store: ImageStore, move: TagMove, note: Manifest) -> None:
-    """Note the version before the tag moves: until then the note is about another index, and counts for nobody."""
+def put_note(store: ImageStore, tag: str, note: Manifest) -> None:
+    """Note the version before a tag moves: until then the note is about another index, and counts for nobody."""
     with _noting:
         store.put_blob(empty_descriptor(), lambda: closing(BytesIO(EMPTY)))
-    store.put_manifest(note_tag(move.reference.tag), note)
+    store.put_manifest(note_tag(tag), note)
 
 
 def _put(store: ImageStore, move: TagMove, manifest: Manifest) -> None:

@@ -18,8 +18,10 @@ from orchestrator.api.events import (
     StepFinished,
     StepStarted,
     StepState,
+    TagsKept,
 )
 from orchestrator.api.invocation import StepId
+from orchestrator.api.outline import TagOutline
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.jobs import Publish, make_jobs
@@ -65,6 +67,7 @@ class Work(Model):
         seconds: how long solves took the last time, where that is known.
         fail_fast: whether the first failure stops everything, rather than only what needs it.
         publish: what gets its tags where something has failed.
+        kept: the tags that an earlier run was about to put, which this one goes on with.
         check: raises where what a solve was made from changed meanwhile.
     """
 
@@ -77,6 +80,7 @@ class Work(Model):
     seconds: Mapping[StepId, float] = {}
     fail_fast: bool = False
     publish: Publish = Publish.ALL
+    kept: tuple[TagOutline, ...] = ()
     check: Callable[[SolveStep], None] = _take_as_it_is
 
 
@@ -119,6 +123,7 @@ class Engine:
             results=self._results,
             invoker=invoker,
             watch=self._watch,
+            kept=work.kept,
             emit=emit,
         )
         self._steps = {step.id: step for step in plan.steps}
@@ -150,6 +155,8 @@ class Engine:
                 images=outline_images(plan),
             )
         )
+        if self._work.kept:
+            self._emit(TagsKept(moves=self._work.kept, time=time.time()))
         exit_code = _INTERRUPTED
         # `asyncio.run` shuts it down
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "orchestrate"))

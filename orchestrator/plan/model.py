@@ -281,12 +281,16 @@ class GateStep(Model, tag="gate"):
 
 
 class TagMove(Model):
-    """A tag to put. `expected` is what the plan saw there, `version` what is noted of a moving one."""
+    """A tag to put.
+
+    `expected` is what the plan saw there, `noted` the version of that; `version` is what is noted of a moving one.
+    """
 
     reference: Reference
     moving: bool
     replace: bool
     expected: Digest | None = None
+    noted: str | None = None
     version: str | None = None
 
 

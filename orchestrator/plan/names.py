@@ -64,6 +64,11 @@ def note_tag(tag: str) -> str:
     return "mv-" + _hex(tag)
 
 
+def old_tag(tag: str) -> str:
+    """The tag under which the index that a tag pointed at stays while a release moves it: `un-<64 hex>`."""
+    return "un-" + _hex(tag)
+
+
 def is_asked_first(name: str) -> bool:
     """Whether a plan of which nothing has changed asks for this name: a verified index, or the note of a moving tag."""
     return name.startswith(("ok-", "mv-"))

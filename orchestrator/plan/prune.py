@@ -26,10 +26,11 @@ Graph: TypeAlias = Mapping[Digest, Links]
 
 
 _PRIVATE: Final = re.compile(
-    r"(?P<kind>in|te|ok|im|at|mv)-[0-9a-f]{64}|run-[0-9a-f]{16}-(?P<image>[A-Za-z0-9._-]{1,60})-[0-9a-f]{8}"
+    r"(?P<kind>in|te|ok|im|at|mv|un)-[0-9a-f]{64}|run-[0-9a-f]{16}-(?P<image>[A-Za-z0-9._-]{1,60})-[0-9a-f]{8}"
 )
 _KINDS: Final = {
-    "in": Kind.RECORD, "te": Kind.TEST, "ok": Kind.FINAL, "im": Kind.INPUTS, "at": Kind.LAST, "mv": Kind.NOTE
+    "in": Kind.RECORD, "te": Kind.TEST, "ok": Kind.FINAL, "im": Kind.INPUTS, "at": Kind.LAST, "mv": Kind.NOTE,
+    "un": Kind.OLD,
 }  # fmt: skip
 _REACHED: Final = frozenset({Kind.RECORD, Kind.TEST, Kind.FINAL, Kind.INPUTS})
 """Names that stay where what they name is reached by what stays; the others say by themselves."""

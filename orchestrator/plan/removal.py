@@ -20,6 +20,7 @@ class Kind(Enum):
     INPUTS = "inputs"
     LAST = "last"
     NOTE = "note"
+    OLD = "old"
 
 
 class Name(Model):

@@ -341,6 +341,7 @@ def _promote_step(
                 moving=moving,
                 replace=replace,
                 expected=tag.current,
+                noted=tag.noted,
                 version=ready.image.version if moving else None,
             )
             for tag in ready.tags

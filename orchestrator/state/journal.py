@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, Self
 
 import msgspec
 
-from orchestrator.api.events import Event, LogLine, RunFinished, RunStarted, TagPut, TagsKept
+from orchestrator.api.events import Event, LogLine, RunFinished, RunStarted, TagPut, TagRestored, TagsKept
 from orchestrator.model import Model
 from orchestrator.state.beneath import Missing, open_folder, open_regular
 from orchestrator.state.workspace import NAME
@@ -38,10 +38,14 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Journal:
-    """Writes the journal of a run that holds the lock of the workspace; its file appears with the first event."""
+    """Writes the journal of a run that holds the lock of the workspace; its file appears with the first event.
 
-    def __init__(self, root: Path) -> None:
+    One that `goes_on` adds to the journal that is there.
+    """
+
+    def __init__(self, root: Path, *, goes_on: bool = False) -> None:
         self._root = root
+        self._goes_on = goes_on
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
@@ -62,9 +66,9 @@ class Journal:
         if isinstance(event, LogLine):
             return
         if self._file is None:
-            self._file = _begin(self._root)
+            self._file = _continue(self._root) if self._goes_on else _begin(self._root)
         self._file.write(_ENCODER.encode(event) + b"\n")
-        if isinstance(event, RunStarted | TagsKept | TagPut | RunFinished):
+        if isinstance(event, RunStarted | TagsKept | TagPut | TagRestored | RunFinished):
             os.fsync(self._file.fileno())
 
 
@@ -93,6 +97,17 @@ def _begin(root: Path) -> BinaryIO:
         os.fsync(folder)
     file.write(_ENCODER.encode(JournalHead(format=FORMAT)) + b"\n")
     return file
+
+
+def _continue(root: Path) -> BinaryIO:
+    """The file that is there, less what was torn off its end."""
+    with open_folder(root, (NAME,), Missing.FAIL) as folder:
+        with open_regular(FILE, folder) as file:
+            whole = sum(len(line) for line in file if line.endswith(b"\n"))
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        added = os.fdopen(os.open(FILE, flags, dir_fd=folder), "wb", buffering=0)
+    os.ftruncate(added.fileno(), whole)
+    return added
 
 
 def _check_head(line: bytes) -> None:

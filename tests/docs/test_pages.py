@@ -17,6 +17,7 @@ WITH_LAB: Final = frozenset(
         "README.md",
         "docs/tutorial/index.md",
         "docs/how-to/backend-plugin.md",
+        "docs/how-to/failures.md",
         "docs/how-to/lock-base-images.md",
         "docs/how-to/prune.md",
         "docs/how-to/reuse.md",

@@ -19,7 +19,7 @@ from typing import Self
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 _TLS = b"\x16"
 _RESET = struct.pack("ii", 1, 0)
-PUBLIC_TAG = re.compile(r"PUT /v2/.+/manifests/(?!run-|(?:in|ok|im|at|mv)-[0-9a-f]{64}\Z|sha256:)[^/]+")
+PUBLIC_TAG = re.compile(r"PUT /v2/.+/manifests/(?!run-|(?:in|te|ok|im|at|mv|un)-[0-9a-f]{64}\Z|sha256:)[^/]+")
 """The request that puts a tag which people see."""
 
 

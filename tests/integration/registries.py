@@ -12,7 +12,7 @@ from msgspec import json as typed
 
 from tests.lab import Lab
 
-_PRIVATE = re.compile(r"run-|(?:in|te|ok|im|at|mv)-[0-9a-f]{64}\Z")
+_PRIVATE = re.compile(r"run-|(?:in|te|ok|im|at|mv|un)-[0-9a-f]{64}\Z")
 
 
 class Machine(Struct):

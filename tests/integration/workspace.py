@@ -145,6 +145,7 @@ class Workspace:
             "base-facts.json",
             "begun.plan.json",
             "cache",
+            "journal.jsonl",
             "lock",
             "oci",
             "result.json",

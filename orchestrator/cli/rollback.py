@@ -1,0 +1,72 @@
+"""Undoes the tags of the release that was cut off or has failed here: each points where it did before, or is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.api.events import TagRestored
+from orchestrator.api.outline import TagOutline
+from orchestrator.cli.insecure import insecure_registries
+from orchestrator.engine.restore import Undoing
+from orchestrator.errors import RegistryError, UsageError
+from orchestrator.oci.reference import Reference, parse_reference
+from orchestrator.plan.undo import Restored, open_moves
+from orchestrator.probe.git import tracks
+from orchestrator.process.capture import capture
+from orchestrator.registry import open_stores
+from orchestrator.state.begun import forget_begun
+from orchestrator.state.journal import FILE, Journal, open_journal
+from orchestrator.state.workspace import NAME, open_run
+from orchestrator.ui.restore import render_restored
+from orchestrator.ui.text import print_note, print_result
+
+
+def roll_back(root: Path, environment: Mapping[str, str]) -> None:
+    """Undo what the last run here has left of its tags, the last ones first.
+
+    Raises:
+        UsageError: its journal cannot be read, or is not this machine's own.
+        RegistryError: a registry failed, or something stays that could not be undone.
+    """
+    with open_run(root):
+        moves = _read(root, environment)
+        if not moves:
+            print_note("there is nothing to undo: no release was cut off here")
+            return
+        fates: list[tuple[Reference, Restored]] = []
+        insecure = insecure_registries(environment)
+        with (
+            open_stores(environment, insecure=insecure, capture=capture) as stores,
+            Journal(root, goes_on=True) as journal,
+        ):
+            undoing = Undoing(stores.repository)
+            for reference, move in moves:
+                fate = undoing.restore(reference, move)
+                fates.append((reference, fate))
+                print_result(render_restored(reference, move, fate))
+                if fate.is_undone:
+                    journal(TagRestored(reference=str(reference), digest=move.before, time=time.time()))
+        forget_begun(root)
+    left = [str(reference) for reference, fate in fates if not fate.is_undone]
+    if left:
+        message = f"{len(left)} of {len(fates)} tags could not be undone: {', '.join(left)}"
+        raise RegistryError(message, hints=("remove or move these by hand, as the lines above say",))
+
+
+def _read(root: Path, environment: Mapping[str, str]) -> list[tuple[Reference, TagOutline]]:
+    """What is to be undone, the last tags first."""
+    path = f"{NAME}/{FILE}"
+    if tracks(root, path, env=environment):
+        message = f"git tracks `{path}`, so that it may be anybody's"
+        raise UsageError(message, hints=(f"take it out of git: `git rm --cached {path}`",))
+    try:
+        with open_journal(root) as events:
+            moves = open_moves(events)
+        return [(parse_reference(move.reference), move) for move in reversed(moves)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        message = f"what the last run here has done cannot be read: `{path}`: {error}"
+        raise UsageError(message, hints=("look at the tags with `orchestrate plan --push`",)) from error
