@@ -15,8 +15,9 @@ from orchestrator.engine.copy import copy_tree
 from orchestrator.engine.inputs import InputKeeper
 from orchestrator.engine.ports import ImageStore, Layout, Stores
 from orchestrator.engine.results import Results, StepResult
+from orchestrator.engine.seen import SeenManifests
 from orchestrator.engine.verify import Depth, verify_image
-from orchestrator.errors import RegistryError, VerificationError
+from orchestrator.errors import VerificationError
 from orchestrator.oci.assemble import assemble, children, cut
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Descriptor, ImageConfig, Manifest, parse_config, parse_manifest
@@ -60,6 +61,7 @@ class Actions:
         self._root = root
         self._emulated = emulated
         self._inputs = InputKeeper(listings)
+        self._seen = SeenManifests()
         self._stores = stores
         self._results = results
 
@@ -90,7 +92,7 @@ class Actions:
         solve = self._results.get(step.solve)
         home = self.open(step.home)
         source = self._stores.layout(self._root / solve.path) if solve.path else home
-        root = _fetch(source, self._results.digest(step.solve))
+        root = self._seen.fetch(source, self._results.digest(step.solve))
         try:
             part = cut(root, step.platform, configs=_configs(source, root))
         except ValueError as error:
@@ -123,6 +125,7 @@ class Actions:
         parents, name = self._identify(key)
         record = seal(part, inputs=key.inputs, scope=key.scope, parents=parents)
         home.put_manifest(names.record_tag(key.scope, name), record)
+        self._seen.keep(home, record)
         if not step.replaces and isinstance(step.home, RegistryHome):
             time.sleep(max(_SHORTEST_WAIT, 2 * (time.monotonic() - started)))
         return self.recall(step) or StepResult(digest=record.digest, manifest=image, key=name)
@@ -132,10 +135,12 @@ class Actions:
         if step.replaces:
             return None
         parents, key = self._identify(step.key)
-        record = self.open(step.home).fetch_manifest(names.record_tag(step.key.scope, key))
+        home = self.open(step.home)
+        record = home.fetch_manifest(names.record_tag(step.key.scope, key))
         expected = RecordOf(platform=step.platform, inputs=step.key.inputs, scope=step.key.scope, parents=parents)
         if record is None or not expected.is_in(record):
             return None
+        self._seen.keep(home, record)
         return StepResult(digest=record.digest, manifest=read_record(record).part.manifest, key=key)
 
     def _identify(self, key: RecordKey) -> tuple[tuple[Digest, ...], str]:
@@ -151,16 +156,17 @@ class Actions:
     def note_passed(self, step: TestStep) -> StepResult:
         """Give the record of a platform the name by which it is known to have passed this test."""
         home = self.open(step.home)
-        record = _fetch(home, self._results.digest(step.record))
+        record = self._seen.fetch(home, self._results.digest(step.record))
         home.put_manifest(names.test_tag(step.scope, record.digest, step.command), record)
         return StepResult()
 
     def assemble(self, step: AssembleStep) -> StepResult:
         """Make the canonical index and put it under its digest alone."""
         home = self.open(step.home)
-        parts = tuple(_fetch(home, self._results.digest(part)) for part in step.parts)
+        parts = tuple(self._seen.fetch(home, self._results.digest(part)) for part in step.parts)
         index = assemble(parts, dict(step.annotations))
         home.put_manifest(index.digest, index)
+        self._seen.keep(home, index)
         return StepResult(digest=index.digest)
 
     def verify(self, step: VerifyStep) -> StepResult:
@@ -173,7 +179,7 @@ class Actions:
             more = f" (and {len(others)} more)" if others else ""
             message = f"`{step.image}` is not what was declared: {first}{more}"
             raise VerificationError(message, hints=(f"look at it: `orchestrate verify {home.name}@{digest}`",))
-        self._remember(step, home, _fetch(home, digest))
+        self._remember(step, home, self._seen.fetch(home, digest))
         if isinstance(step.home, LayoutHome):
             self._forget(self._layout(step.home))
         sized = ((str(one.platform), one.size) for one in report.platforms)
@@ -203,7 +209,7 @@ class Actions:
         if not all(keys):
             return
         for part, key, parents in zip(step.parts, keys, step.parents, strict=True):
-            record = read_record(_fetch(home, self._results.digest(part)))
+            record = read_record(self._seen.fetch(home, self._results.digest(part)))
             expected = tuple(sorted(map(self._results.digest, parents)))
             if record.parents != expected or names.part_key(record.part.inputs, expected) != key:
                 message = f"`{part}` stands on other parents than those of this plan"
@@ -217,7 +223,7 @@ class Actions:
         source, target = self.open(step.home), self._stores.repository(step.target)
         copy_tree(source, target, digest)
         tag = names.copy_tag(digest)
-        target.put_manifest(tag, _fetch(source, digest))
+        target.put_manifest(tag, self._seen.fetch(source, digest))
         found = target.find(tag)
         if found != digest:
             message = f"`{step.target}` holds `{found}` after the copy of `{digest}`"
@@ -240,14 +246,6 @@ class Actions:
     def repository(self, repository: Repository) -> ImageStore:
         """The store of a repository."""
         return self._stores.repository(repository)
-
-
-def _fetch(store: ImageStore, digest: Digest) -> Manifest:
-    manifest = store.fetch_manifest(digest)
-    if manifest is None:
-        message = f"`{store.name}@{digest}` is gone: it was there a moment ago"
-        raise RegistryError(message, hints=("check that nothing cleans the registry up while builds run",))
-    return manifest
 
 
 def _configs(store: ImageStore, root: Manifest) -> dict[Digest, ImageConfig]:

@@ -35,6 +35,7 @@ class InputKeeper:
     def __init__(self, listings: Mapping[Digest, Listing]) -> None:
         self._listings = listings
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
+        self._put: set[tuple[str, Digest]] = set()
 
     def keep(self, home: ImageStore, key: RecordKey, notes: Mapping[str, str], *, replaces: bool = False) -> None:
         """Put the input manifest and its listings under a name that follows from its digest, unless they are there.
@@ -58,7 +59,7 @@ class InputKeeper:
 
     def _put_parts(self, home: ImageStore, key: RecordKey, notes: Mapping[str, str]) -> Manifest:
         config = _put(home, key.manifest.encode(), INPUT_TYPE)
-        layers = tuple(_put(home, self._listings[digest].text, LISTING_TYPE) for digest in key.listings)
+        layers = tuple(self._put_listing(home, digest) for digest in key.listings)
         artifact = ImageManifest(
             schema_version=2, config=config, artifact_type=INPUT_TYPE, layers=layers, annotations=dict(notes)
         )
@@ -66,8 +67,21 @@ class InputKeeper:
         fields = {**msgspec.to_builtins(artifact, str_keys=True), "mediaType": OCI_MANIFEST, "layers": list(layers)}
         return Manifest(media_type=OCI_MANIFEST, content=msgspec.json.encode(fields, order="sorted"))
 
+    def _put_listing(self, home: ImageStore, digest: Digest) -> Descriptor:
+        """Put a listing, which all platforms of an image share, and images of one context, once a run."""
+        text = self._listings[digest].text
+        if (home.name, digest) in self._put:
+            return _describe(text, LISTING_TYPE)
+        descriptor = _put(home, text, LISTING_TYPE)
+        self._put.add((home.name, digest))
+        return descriptor
+
+
+def _describe(content: bytes, media_type: str) -> Descriptor:
+    return Descriptor(media_type=media_type, digest=digest_bytes(content), size=len(content))
+
 
 def _put(home: ImageStore, content: bytes, media_type: str) -> Descriptor:
-    descriptor = Descriptor(media_type=media_type, digest=digest_bytes(content), size=len(content))
+    descriptor = _describe(content, media_type)
     home.put_blob(descriptor, lambda: closing(BytesIO(content)))
     return descriptor

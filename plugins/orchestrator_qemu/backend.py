@@ -18,7 +18,7 @@ class QemuConfig(Table):
     """`[backends.qemu]`."""
 
     builder: Annotated[BuilderName, Meta(description="The buildx builder. `default` is the engine's own.")] = "default"
-    slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run at a time.")] = 4
+    slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run at a time.")] = 8
 
 
 class QemuBackend(OneBuilder):

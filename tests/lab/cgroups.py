@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.lab import kernel
 
 FOLDER = Path("/sys/fs/cgroup")
+_PERIOD = 10_000  # microseconds: short, so that who has used up its share does not stand still for long
 
 
 def mount_if_missing() -> None:
@@ -25,6 +27,24 @@ def mount_if_missing() -> None:
         target.mkdir()
         options = f"none,{controllers}" if controllers.startswith("name=") else controllers
         kernel.mount("cgroup", str(target), "cgroup", options=options)
+
+
+def limit(group: str, processes: Iterable[int], processors: float) -> None:
+    """Give these processes, and all groups below `group`, no more than so many processors together."""
+    legacy = next(FOLDER.glob("cpu*/cpu.cfs_period_us"), None)
+    top = legacy.parent if legacy else FOLDER
+    own = top / group / "engine"  # of its own, as version 2 has no processes in groups that have groups below them
+    own.mkdir(parents=True, exist_ok=True)
+    quota = round(processors * _PERIOD)
+    if legacy:
+        (top / group / "cpu.cfs_period_us").write_text(str(_PERIOD))
+        (top / group / "cpu.cfs_quota_us").write_text(str(quota))
+    else:
+        for above in reversed((top / group).relative_to(top).parents):
+            (top / above / "cgroup.subtree_control").write_text("+cpu")
+        (top / group / "cpu.max").write_text(f"{quota} {_PERIOD}")
+    for process in processes:
+        (own / "cgroup.procs").write_text(str(process))
 
 
 def remove(name: str) -> None:

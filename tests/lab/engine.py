@@ -25,6 +25,7 @@ class Engine:
     socket: Path
     host: str
     log: Path
+    group: str
     _warden: Warden
     _launch: Callable[[], Child]
     _child: Child
@@ -48,6 +49,10 @@ class Engine:
         self._child = self._launch()
         await_engine(self)
 
+    def limit(self, processors: float) -> None:
+        """Give it, and all that it builds and runs, so much of this machine: a node of a size of its own."""
+        self._warden.limit(self._child, self.group, processors)
+
     def pause(self) -> None:
         """SIGSTOP: connections are taken, nothing is answered."""
         self._warden.send_signal(self._child, signal.SIGSTOP)
@@ -63,7 +68,8 @@ def start_engine(warden: Warden, programs: Programs, number: int, emulators: Map
     folder.mkdir()
     bridge = f"{warden.name}e{number}"
     warden.create_bridge(bridge)
-    (folder / "engine.json").write_text(json.dumps(_configuration(bridge, warden.name), indent=2))
+    group = f"{warden.name}/e{number}"
+    (folder / "engine.json").write_text(json.dumps(_configuration(bridge, group), indent=2))
     socket_path = folder / "docker.sock"
     argv = [
         str(programs.program("dockerd")),
@@ -76,7 +82,7 @@ def start_engine(warden: Warden, programs: Programs, number: int, emulators: Map
     env = {"PATH": programs.search_path, "HOME": str(folder), "TMPDIR": str(folder)}
     log = folder / "log"
     launch = partial(warden.start_cell, argv, env, log=log, folder=folder, emulators=emulators)
-    return Engine(socket_path, f"unix://{socket_path}", log, warden, launch, launch())
+    return Engine(socket_path, f"unix://{socket_path}", log, group, warden, launch, launch())
 
 
 def await_engine(engine: Engine) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from tests.lab import bridges, cell, kernel, leftovers
+from tests.lab import bridges, cell, cgroups, kernel, leftovers, room
 
 _PATIENCE = 1.0  # seconds between looks at whether the parent is still there, should somebody else hold its socket
 
@@ -36,6 +36,7 @@ class Request(TypedDict, total=False):
     emulators: dict[str, str]
     child: int
     number: int
+    processors: float
 
 
 class Supervisor:
@@ -54,6 +55,7 @@ class Supervisor:
             "process": self._process,
             "signal": self._signal,
             "kill": self._kill,
+            "limit": self._limit,
             "alive": self._alive,
         }
 
@@ -152,6 +154,14 @@ class Supervisor:
             del self._main[child]
         return {}
 
+    def _limit(self, request: Request) -> dict[str, object]:
+        def errand() -> list[str]:
+            cgroups.limit(request["name"], _family(request["child"]), request["processors"])
+            return []
+
+        room.visit(self._folder, errand)
+        return {}
+
     def _alive(self, request: Request) -> dict[str, object]:
         return {"alive": self._is_alive(request["child"])}
 
@@ -159,6 +169,21 @@ class Supervisor:
         if child in self._main and os.waitpid(child, os.WNOHANG) != (0, 0):
             del self._main[child]
         return child in self._main
+
+
+def _family(first: int) -> list[int]:
+    """A process, and all that it and its children have started."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            said = (folder / "stat").read_text()
+        except OSError:  # it has ended
+            continue
+        parents[int(folder.name)] = int(said.rpartition(")")[2].split()[1])
+    family = [first]
+    for member in family:
+        family += [process for process, parent in parents.items() if parent == member]
+    return family
 
 
 def main(name: str, folder: Path, control: int, *proofs: int) -> None:

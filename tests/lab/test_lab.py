@@ -312,6 +312,18 @@ def test_labs_do_not_disturb_each_other(own_lab: Lab, tmp_path: Path) -> None:
     build(own_lab, tmp_path, f"{own_lab.registry.host}/alone:1", base, "--no-cache")
 
 
+def test_an_engine_of_a_fixed_size_builds(tmp_path: Path) -> None:
+    """With all its processes and those of its builds in one group, which goes with it."""
+    with Lab.start() as lab:
+        engine = lab.engines[0]
+        engine.limit(0.5)
+        (tmp_path / "Dockerfile").write_text("FROM base\nRUN cat /proc/self/cgroup > /group\n")
+        context = f"--build-context=base=oci-layout://{lab.base_layout()}"
+        run(lab, "docker", "buildx", "build", context, f"--output=type=local,dest={tmp_path}/out", str(tmp_path))
+        groups = [Path(f"/proc/{engine.pid}/cgroup").read_text(), (tmp_path / "out" / "group").read_text()]
+        assert [True, True] == [f"{engine.group}/" in group for group in groups]
+
+
 def test_killed_engine_takes_its_containers_along() -> None:
     """A killed engine is dead when `kill` returns, and the others go on."""
     with Lab.start(engines=2) as lab:

@@ -78,6 +78,10 @@ class Warden:
         """Send a signal to the process that does the work."""
         self._ask({"do": "signal", "child": child.handle, "number": int(number)})
 
+    def limit(self, child: Child, group: str, processors: float) -> None:
+        """Give a cell so many processors, in a control group of this name."""
+        self._ask({"do": "limit", "child": child.handle, "name": group, "processors": processors})
+
     def kill(self, child: Child) -> None:
         """SIGKILL; when it returns, the process and all of its cell are gone."""
         self._ask({"do": "kill", "child": child.handle})
