@@ -21,6 +21,7 @@ from orchestrator.api.events import Event
 from orchestrator.api.invocation import Invocation
 from orchestrator.buildkit.progress import RawJsonReader
 from orchestrator.cli.execute import keeps
+from orchestrator.cli.progress import follow_run
 from orchestrator.cli.wiring import RealChildren
 from orchestrator.engine.invoke import Invoker
 from orchestrator.engine.ports import ImageStore, Layout
@@ -31,8 +32,6 @@ from orchestrator.oci.reference import Repository
 from orchestrator.plan.lower import Lowered
 from orchestrator.plan.model import Destination, GateStep, Known, Plan, PromoteStep, Step
 from orchestrator.state.journal import Journal
-from orchestrator.ui.plain import PlainProgress
-from orchestrator.ui.text import print_note
 
 STEPS: Final = 10_000
 SHORT: Final = 10
@@ -157,14 +156,13 @@ def run_log(megabytes: int, root: Path, emit: Callable[[Event], None]) -> None:
 def main(what: str, size: int, root: Path) -> None:
     """Run one of them as `build` would: what the summary needs is kept, all is shown and written down."""
     kept: list[Event] = []
-    progress = PlainProgress(print_note, verbose=True)
-    with Journal(root) as journal:
+    with Journal(root) as journal, follow_run(root, "plain", os.environ, verbose=True) as following:
 
         def emit(event: Event) -> None:
             if keeps(event):
                 kept.append(event)
             journal(event)
-            progress(event)
+            following(event)
 
         (run_steps if what == "steps" else run_log)(size, root, emit)
 

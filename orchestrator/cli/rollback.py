@@ -15,6 +15,7 @@ from orchestrator.oci.reference import Reference, parse_reference
 from orchestrator.plan.undo import Restored, open_moves
 from orchestrator.probe.git import tracks
 from orchestrator.process.capture import capture
+from orchestrator.process.orphans import end_orphans
 from orchestrator.registry import open_stores
 from orchestrator.state.begun import forget_begun
 from orchestrator.state.journal import FILE, Journal, open_journal
@@ -30,7 +31,8 @@ def roll_back(root: Path, environment: Mapping[str, str]) -> None:
         UsageError: its journal cannot be read, or is not this machine's own.
         RegistryError: a registry failed, or something stays that could not be undone.
     """
-    with open_run(root):
+    with open_run(root) as folder:
+        end_orphans(root, folder)
         moves = _read(root, environment)
         if not moves:
             print_note("there is nothing to undo: no release was cut off here")

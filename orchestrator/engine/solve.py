@@ -6,7 +6,7 @@ import asyncio
 import re
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -34,14 +34,17 @@ _EXIT: Final = re.compile(r"did not complete successfully: (exit code: [0-9]+)")
 class SolveFailedError(BuildError):
     """A solve failed; `lines` are the last lines of the step that did, `kind` is whose fault it is."""
 
-    def __init__(self, failure: SolveFailure) -> None:
-        super().__init__(failure.message)
+    def __init__(self, failure: SolveFailure, *, hints: tuple[str, ...] = ()) -> None:
+        super().__init__(failure.message, hints=hints)
         self.lines = failure.lines
         self.kind = failure.kind
 
 
 class NodeLostError(SolveFailedError):
     """The node does not answer any more, so that nothing is known of what was to be built there."""
+
+    def __init__(self, failure: SolveFailure) -> None:
+        super().__init__(failure, hints=("when it answers again, the same command with `--resume` goes on",))
 
 
 class PushFailedError(SolveFailedError):
@@ -58,14 +61,23 @@ class Place(Model):
     folder: Path
 
 
+async def _heed_nobody() -> None:
+    """Nobody is asked."""
+
+
 class SolveWork(Model):
-    """A solve or test with its invocations and the backend that reads what they give."""
+    """A solve or test with its invocations and the backend that reads what they give.
+
+    `heed` asks the registry that a push goes to, and returns when it answers: a builder does not tell for how long a
+    registry wants to be left alone.
+    """
 
     step: SolveStep | TestStep
     request: LowerRequest
     invocations: tuple[Invocation, ...]
     chosen: ConfiguredBackend
     builders: Mapping[str, str]
+    heed: Callable[[], Awaitable[None]] = _heed_nobody
 
 
 class Tries:
@@ -124,6 +136,8 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
             raise failed_solve(result)
         emit(Retried(step=step.id, attempt=tries.count, message=result.message, time=time.time(), wait=wait))
         await asyncio.sleep(wait)
+        if result.by_registry:
+            await work.heed()
 
 
 async def check_node(backend: str, node: Node, watch: Watch) -> None:

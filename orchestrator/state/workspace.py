@@ -62,7 +62,7 @@ def _remove_left(root: Path) -> None:
     for left in (root / NAME).glob(f"{_RUN}*"):
         shutil.rmtree(left, ignore_errors=True)
     for parts in ((NAME,), (NAME, CACHE)):
-        with suppress(FileNotFoundError), open_folder(root, parts, Missing.FAIL) as folder:
+        with suppress(OSError), open_folder(root, parts, Missing.FAIL) as folder:  # a courtesy, whatever stands there
             remove_unfinished(folder)
 
 

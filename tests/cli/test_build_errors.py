@@ -98,11 +98,6 @@ def test_without_docker_nothing_is_built(project: Program, monkeypatch: pytest.M
     told(project("build"), 3, "does not answer", "orchestrate doctor")
 
 
-def test_a_backend_that_only_plans_does_not_build(project: Program) -> None:
-    """It says which one builds."""
-    told(project("build", "--backend", "bake"), 3, "plans in this version and does not build", "--backend qemu")
-
-
 def test_a_missing_secret_is_named(project: Program, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is built."""
     monkeypatch.delenv("A_TOKEN", raising=False)

@@ -31,7 +31,7 @@ def test_only_one_builder_emulates_by_being_chosen() -> None:
     ("backend", "expected"),
     [
         (QemuBackend.configured(QemuConfig(builder="b", slots=7)), ("b", 7)),
-        (QemuBackend.configured(Table()), ("default", 4)),
+        (QemuBackend.configured(Table()), ("default", 8)),
         (BakeBackend.configured(BakeConfig(builder="b")), ("b", 1)),
         (BakeBackend.configured(Table()), ("default", 1)),
     ],
