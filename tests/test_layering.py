@@ -32,7 +32,6 @@ OWNERS = {
     "networkx": {"plan.graph"},
     "jinja2": {"tags"},
     "tomlkit": {"config", "cli"},
-    "rich": {"ui"},
     "urllib3": {"registry"},
     "socket": {"registry", "testing"},
     "ssl": {"registry", "testing"},

@@ -15,7 +15,7 @@ from tests.integration.test_nothing_is_left import holdings
 from tests.lab import Lab
 
 _NUMBER = re.compile(r"^process [0-9]+ ")
-_ENGINES = re.compile(r"^group .*/orc[0-9a-f]{8}(?:/buildkit)?$")
+_ENGINES = re.compile(r"^group .*/orc[0-9a-f]{8}(?:/e[0-9]+)?(?:/buildkit)?$")
 """Groups that an engine makes for its first container, and keeps."""
 
 _PATIENCE = 60.0  # seconds; only what stays takes that long: an engine ends what nobody waits for a moment later
