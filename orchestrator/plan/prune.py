@@ -32,7 +32,7 @@ _KINDS: Final = {
     "in": Kind.RECORD, "te": Kind.TEST, "ok": Kind.FINAL, "im": Kind.INPUTS, "at": Kind.LAST, "mv": Kind.NOTE,
     "un": Kind.OLD,
 }  # fmt: skip
-_REACHED: Final = frozenset({Kind.RECORD, Kind.TEST, Kind.FINAL, Kind.INPUTS})
+_REACHED: Final = frozenset({Kind.RECORD, Kind.TEST, Kind.FINAL, Kind.INPUTS, Kind.OLD})
 """Names that stay where what they name is reached by what stays; the others say by themselves."""
 
 

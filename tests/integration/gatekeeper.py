@@ -109,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     keeper: Gatekeeper
     upstream: str
     protocol_version = "HTTP/1.1"
+    _read = b""
 
     def handle(self) -> None:
         """Tell who begins with TLS that this is HTTP, as the registry would; engines try both."""
@@ -120,6 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         agent, authorization = (self.headers.get(name, "") for name in ("User-Agent", "Authorization"))
         asked = Asked(f"{self.command} {self.path}", agent, authorization, time.monotonic())
+        if "/manifests/" in self.path:
+            self._read = self._body()  # before it is decided: whoever sends it may be killed by the decision
         verdict = self.keeper.decide(asked)
         try:
             match verdict:
@@ -150,7 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _cut(self) -> None:
         """Hand on all but the second half of the body, which the sender has not been asked for yet."""
         length = int(self.headers.get("Content-Length") or 0)
-        half = self.rfile.read(length // 2) if length else self._chunk() if self._is_chunked() else b""
+        if self._read:
+            half = self._read[: length // 2]
+        else:
+            half = self.rfile.read(length // 2) if length else self._chunk() if self._is_chunked() else b""
         connection = HTTPConnection(self.upstream, timeout=60)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -187,6 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
 
     def _body(self) -> bytes:
+        read, self._read = self._read, b""
+        if read:
+            return read
         if not self._is_chunked():
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = []

@@ -89,7 +89,7 @@ class Recorded:
             return re.escape(self.digests[name])
         if kind == "builder":
             return "default"
-        return re.escape(".orchestrate/run-") + r"[^/]+/[^/]+/\d+-\d+/" + re.escape(name)
+        return re.escape(".orchestrate/run-") + r"[^/]+/[^/]+/\d+/\d+/" + re.escape(name)
 
     def matches(self, planned: list[str], recorded: list[str]) -> bool:
         """Whether a recorded argv is this planned one."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from urllib.request import urlopen
 
 import pytest
 
@@ -60,6 +62,13 @@ def workspace(make_workspace: MakeWorkspace, gatekeeper: Gatekeeper) -> Workspac
 def standing(workspace: Workspace, registries: Registries) -> dict[str, list[str]]:
     """The public tags of both images."""
     return {name: registries.public(f"{workspace.registry}/{name}") for name in ("parent", "child")}
+
+
+def await_silence(registry: Registry) -> None:
+    """Wait until a registry that was stopped answers nothing any more: its threads are not stopped all at once."""
+    with suppress(OSError):
+        while urlopen(f"http://{registry.host}/v2/", timeout=1).status:
+            pass
 
 
 def killing(registry: Registry) -> Verdict:
@@ -228,6 +237,7 @@ def test_ctrl_c_ends_a_run_that_waits_for_a_registry(
 
     def hang() -> Verdict:
         registry.pause()
+        await_silence(registry)
         process.send_signal(signal.SIGINT)
         return Verdict.HAND_ON
 

@@ -72,7 +72,7 @@ class Watcher:
         for repository in self._repositories:
             for tag in self._tags:
                 status, headers, _ = _ask(connection, "HEAD", f"/v2/{repository}/manifests/{tag}")
-                if status == 404:
+                if status != 200:  # no such tag, or a registry that writes it this very moment
                     continue
                 digest = headers.get("docker-content-digest", "")
                 self.seen.add((repository, tag, digest))
