@@ -81,7 +81,9 @@ class Watcher:
                     self.broken += [f"{repository}:{tag}: {what}" for what in self._check(connection, repository, tag)]
 
     def _check(self, connection: HTTPConnection, repository: str, tag: str) -> list[str]:
-        _, headers, content = _ask(connection, "GET", f"/v2/{repository}/manifests/{tag}")
+        status, headers, content = _ask(connection, "GET", f"/v2/{repository}/manifests/{tag}")
+        if status != 200:
+            return [f"answers {status}: {content[:200]!r} {headers}"]
         digest = headers.get("docker-content-digest", "")
         index = json.loads(content)
         entries = index.get("manifests", [])
