@@ -58,6 +58,8 @@ class Node(Model):
     `speed` is how fast it builds, beside nodes that build the same: 2 is twice as fast as the usual 1.
     `private`: `setup` makes its builder; the engine gives it an ending of this project's, so that runs of several
     projects on one machine do not take it from each other.
+    `probe` asks it alone, where its backend knows of it only by the answers of others: the host asks it too, then calls
+    `nodes` with all answers, and while it builds with this one. `origin` is for its backend alone, which gets it back.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Node(Model):
     problem: str = ""
     hints: tuple[str, ...] = ()
     private: bool = False
+    probe: Probe | None = None
+    origin: Model | None = None
 
 
 class PlaceRequest(Model):

@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
 
+from orchestrator.buildkit.driver_options import options_of, parse_options
 from orchestrator.buildkit.untrusted import (
     UnreadableError,
     at,
@@ -38,6 +39,8 @@ _WITHOUT_BUILDX: Final = re.compile(
     r"Usage:\s+docker \[OPTIONS\] COMMAND"
 )
 _NO_BUILDER: Final = re.compile(r"\bno builder \S+ found")
+_OPTIONS: Final = "Driver Options"
+_EXACT: Final = ("Name", "Endpoint")
 _GROUPED: Final = re.compile(r"\s*(\*|\(\+\d+\))$")
 
 
@@ -64,7 +67,10 @@ class BuildxVersion(Model):
 
 
 class BuilderNode(Model):
-    """A node of a builder; platforms are known when it runs, before that only those that were declared for it."""
+    """A node of a builder; platforms are known when it runs, before that only those that were declared for it.
+
+    `options` are those of the driver; None where what it was created from is not to be read letter by letter.
+    """
 
     name: str
     endpoint: str
@@ -74,6 +80,7 @@ class BuilderNode(Model):
     emulated: tuple[Platform, ...] = ()
     buildkit_version: str = ""
     error: str | None = None
+    options: tuple[tuple[str, str], ...] | None = ()
 
     @property
     def running(self) -> bool:
@@ -204,10 +211,19 @@ def _json_node(tree: object, driver: str, engine_architecture: str) -> BuilderNo
         "BuildKit version": text_at(tree, "Version"),
         "Error": text_at(tree, "Err"),
     }
-    return _node(fields, listed, driver, engine_architecture)
+    exact = all(at(tree, name) in (None, fields[name]) for name in _EXACT)
+    options = options_of(at(tree, "DriverOpts")) if exact else None
+    return _node(fields, listed, options, driver=driver, engine_architecture=engine_architecture)
 
 
-def _node(fields: dict[str, str], listed: tuple[str, ...], driver: str, engine_architecture: str) -> BuilderNode:
+def _node(
+    fields: dict[str, str],
+    listed: tuple[str, ...],
+    options: tuple[tuple[str, str], ...] | None,
+    *,
+    driver: str,
+    engine_architecture: str,
+) -> BuilderNode:
     platforms = parse_platforms(listed)
     endpoint = fields.get("Endpoint", "")
     local = driver in _LOCAL_DRIVERS and (endpoint in {"", "default"} or endpoint.startswith("unix://"))
@@ -222,6 +238,7 @@ def _node(fields: dict[str, str], listed: tuple[str, ...], driver: str, engine_a
         emulated=emulated,
         buildkit_version=fields.get("BuildKit version", ""),
         error=error,
+        options=options,
     )
 
 
@@ -243,20 +260,29 @@ def parse_inspection(output: bytes, *, engine_architecture: str = "") -> Builder
             blocks.append([])
         if blocks:
             blocks[-1].append(line)
-    nodes = []
-    for fields in map(_fields, blocks[:1000]):
-        listed = tuple(fields.get("Platforms", "").split(", "))
-        nodes.append(_node(fields, listed, head["Driver"], engine_architecture))
-    return Builder(name=head["Name"], driver=head["Driver"], nodes=tuple(nodes), error=head.get("Error"))
+    nodes = tuple(_inspected(_raw_fields(block), head["Driver"], engine_architecture) for block in blocks[:1000])
+    return Builder(name=head["Name"], driver=head["Driver"], nodes=nodes, error=head.get("Error"))
+
+
+def _inspected(raw: dict[str, str], driver: str, engine_architecture: str) -> BuilderNode:
+    fields = {key: clean(value) for key, value in raw.items()}
+    listed = tuple(raw.get("Platforms", "").split(", "))
+    exact = all(fields.get(key) == raw.get(key) for key in _EXACT)
+    options = parse_options(raw.get(_OPTIONS, "")) if exact else None
+    return _node(fields, listed, options, driver=driver, engine_architecture=engine_architecture)
 
 
 def _fields(lines: list[str]) -> dict[str, str]:
+    return {key: clean(value) for key, value in _raw_fields(lines).items()}
+
+
+def _raw_fields(lines: list[str]) -> dict[str, str]:
     """The `Key: value` lines at the margin, the first of each key; what is indented belongs to labels and files."""
     found: dict[str, str] = {}
     for line in lines:
         key, colon, value = line.partition(":")
         if colon and not key.startswith((" ", "\t")):
-            found.setdefault(key, value.strip() if key == "Platforms" else clean(value))
+            found.setdefault(key, value.strip())
     return found
 
 

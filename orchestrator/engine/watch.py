@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeAlias
 
-from orchestrator.api.backend import FailureKind, Node, Probe, Reader, SolveFailure
+from orchestrator.api.backend import Backend, FailureKind, Node, Probe, Reader, SolveFailure
 from orchestrator.api.events import ReaderEvent
 from orchestrator.api.invocation import Outcome
 from orchestrator.engine.in_thread import in_thread
@@ -82,10 +82,17 @@ class Watch:
 
     async def _look(self, backend: str, node: Node) -> str:
         chosen = self._backends[backend].backend
-        named = {each.name for each in chosen.nodes({}) if each.builder == node.builder}
-        answers = {probe.name: await in_thread(self._ask, probe) for probe in chosen.probes() if probe.node in named}
-        found = (each for each in chosen.nodes(answers) if answers and each.builder == node.builder)
+        probes = (node.probe,) if node.probe else tuple(_probes(chosen, node.builder))
+        asked = {probe.node for probe in probes}  # a plan may have another name for it
+        answers = {probe.name: await in_thread(self._ask, probe) for probe in probes}
+        found = (each for each in chosen.nodes(answers) if each.name in asked)
         return next((each.summary or "no answer" for each in found if each.provisional), "")
+
+
+def _probes(backend: Backend, builder: str) -> Iterator[Probe]:
+    """The questions to a node that the configuration names."""
+    named = {node.name for node in backend.nodes({}) if node.builder == builder}
+    yield from (probe for probe in backend.probes() if probe.node in named)
 
 
 class _Listening:

@@ -36,6 +36,7 @@ from orchestrator.tags.version import (
 )
 
 _REGISTRY_THREADS: Final = 32
+_MOST_ASKED: Final = 64
 _NOT_RUN: Final = 127
 
 
@@ -85,15 +86,23 @@ def host() -> Platform:
 def read_nodes(
     backends: Mapping[str, ConfiguredBackend], environment: Mapping[str, str], *, root: Path, offline: bool
 ) -> dict[str, tuple[Node, ...]]:
-    """The nodes of each backend, asked at the same time; offline, or where nobody answers, what they say unasked."""
-    probes = [(name, probe) for name, chosen in backends.items() for probe in chosen.backend.probes()]
+    """The nodes of each backend, asked at the same time; offline, or where nobody answers, what they say unasked.
+
+    Those that only an answer tells of are asked after it, once.
+    """
     answers: dict[str, dict[str, Outcome]] = {name: {} for name in backends}
-    if probes and not offline:
-        with ThreadPoolExecutor(len(probes)) as threads:
-            outcomes = threads.map(lambda pair: ask(pair[1], environment, root), probes)
-            for (name, probe), outcome in zip(probes, outcomes, strict=True):
-                answers[name][probe.name] = outcome
-    return {name: chosen.backend.nodes(answers[name]) for name, chosen in backends.items()}
+
+    def ask_all(probes: list[tuple[str, Probe]]) -> dict[str, tuple[Node, ...]]:
+        if probes and not offline:
+            with ThreadPoolExecutor(min(len(probes), _MOST_ASKED)) as threads:
+                outcomes = threads.map(lambda pair: ask(pair[1], environment, root), probes)
+                for (name, probe), outcome in zip(probes, outcomes, strict=True):
+                    answers[name][probe.name] = outcome
+        return {name: chosen.backend.nodes(answers[name]) for name, chosen in backends.items()}
+
+    nodes = ask_all([(name, probe) for name, chosen in backends.items() for probe in chosen.backend.probes()])
+    found = [(name, node.probe) for name, several in nodes.items() for node in several if node.probe]
+    return ask_all(found) if found else nodes
 
 
 def read_builder(name: str, environment: Mapping[str, str]) -> Node:

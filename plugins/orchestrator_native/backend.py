@@ -26,7 +26,8 @@ from orchestrator.buildkit.progress import RawJsonReader
 from orchestrator.buildkit.results import read_result
 from orchestrator_native.builders import make_builder, remove_builder, start_builder
 from orchestrator_native.config import NativeConfig, NodeTable, platforms_of
-from orchestrator_native.nodes import answered_node, node_probes
+from orchestrator_native.copied import Copied, make_copy
+from orchestrator_native.nodes import answered_nodes, declared_node, node_probes
 
 
 class NativeBackend:
@@ -45,8 +46,8 @@ class NativeBackend:
         return node_probes(self._tables)
 
     def nodes(self, answers: Mapping[str, Outcome]) -> tuple[Node, ...]:
-        """The declared nodes, held against what they answered."""
-        return tuple(answered_node(table, answers) for table in self._tables)
+        """The declared nodes, held against what they answered; a builder of several nodes is as many nodes."""
+        return tuple(node for table in self._tables for node in answered_nodes(table, answers))
 
     def place(self, request: PlaceRequest) -> Placement | Refusal:
         """On a native node, or one of its equals; a hash of the image's name says which, for the sake of its cache."""
@@ -71,6 +72,15 @@ class NativeBackend:
                     message=f"node `{table.name}` has no QEMU handler for `{request.platform}`",
                     hints=(f"install it on that machine: `{install}`",),
                 )
+            if table.builder and request.platform in platforms_of(table.platforms):
+                return Refusal(
+                    code="no-node",
+                    message=f"no node of builder `{table.builder}` runs `{request.platform}` natively",
+                    hints=(
+                        f"`orchestrate builders inspect {table.builder}` shows what they run",
+                        f'what they may emulate is written so: `emulates = ["{request.platform}"]`',
+                    ),
+                )
         return Refusal(
             code="no-node",
             message=f"no node builds `{request.platform}`",
@@ -78,23 +88,21 @@ class NativeBackend:
         )
 
     def setup(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
-        """Make builders for endpoints; start existing ones that do not run."""
-        return tuple(
-            invocation
-            for table, node in self._own(nodes)
-            for invocation in (make_builder(table, node.name) if node.private else (start_builder(node.name),))
-        )
+        """Make builders for endpoints, and for nodes of builders of several; start existing ones that do not run."""
+        return tuple(invocation for origin, node in self._own(nodes) for invocation in _make_ready(origin, node))
 
     def teardown(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
         """Forget the builders that `setup` made."""
         return tuple(remove_builder(node.name) for _, node in self._own(nodes) if node.private)
 
-    def _own(self, nodes: tuple[Node, ...]) -> Iterator[tuple[NodeTable, Node]]:
-        """The declarations of these nodes, under the names that the plan has for them."""
-        builders = {node.builder: table for node, table in zip(self.nodes({}), self._tables, strict=True)}
+    def _own(self, nodes: tuple[Node, ...]) -> Iterator[tuple[NodeTable | Copied, Node]]:
+        """What these nodes are made of, under the names that the plan has for them."""
+        tables = {declared_node(table).builder: table for table in self._tables}
         for node in nodes:
-            if node.builder in builders:
-                yield builders[node.builder], node
+            if isinstance(node.origin, Copied):
+                yield node.origin, node
+            elif node.builder in tables:
+                yield tables[node.builder], node
 
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
         """One child for each solve."""
@@ -108,6 +116,12 @@ class NativeBackend:
         """What the metadata files say, or why there are none."""
         pairs = zip(request.steps, outcomes, strict=False)
         return {solve.id: read_result(solve, outcome) for solve, outcome in pairs}
+
+
+def _make_ready(origin: NodeTable | Copied, node: Node) -> tuple[Invocation, ...]:
+    if isinstance(origin, Copied):
+        return make_copy(origin, node.name)
+    return make_builder(origin, node.name) if node.private else (start_builder(node.name),)
 
 
 def _choose(nodes: list[Node], request: PlaceRequest, mode: Mode) -> Placement | Refusal:

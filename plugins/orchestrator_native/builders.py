@@ -5,31 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from orchestrator.api import BuilderOf, FileOf, Invocation, Phase, Probe, Word, WrittenFile
 from orchestrator_native.config import NodeTable, certificates_of, driver_of
 
 CONFIG_VARIABLE: Final = "BUILDX_CONFIG"
+PATIENCE: Final = 12.0
+"""Seconds; buildx itself waits 20 for a node that takes connections and says nothing."""
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9]+")
 _LIMIT: Final = 40
 _MARK: Final = 8
-_SHORT: Final = 60.0
+SHORT: Final = 60.0
+"""Seconds, for what changes only the files of buildx."""
 _BOOT: Final = 600.0
 """Seconds: to start BuildKit it may have to be fetched first."""
 
 
 def builder_name(table: NodeTable) -> str:
     """A name that is a function of where the node is, and how it is reached."""
-    declared = [
-        table.name,
-        table.endpoint or "",
-        driver_of(table),
-        sorted(table.options.items()),
-        certificates_of(table),
-    ]
-    mark = hashlib.sha256(json.dumps(declared).encode()).hexdigest()[:_MARK]
-    return "-".join(filter(None, ("orchestrate", _FOREIGN.sub("-", table.name).strip("-")[:_LIMIT], mark)))
+    return name_builder(
+        table.name, table.endpoint or "", driver_of(table), sorted(table.options.items()), certificates_of(table)
+    )
+
+
+def name_builder(node: str, *told: object) -> str:
+    """The name of the builder of a node of which this is told."""
+    mark = hashlib.sha256(json.dumps([node, *told]).encode()).hexdigest()[:_MARK]
+    return "-".join(filter(None, ("orchestrate", _FOREIGN.sub("-", node).strip("-")[:_LIMIT], mark)))
 
 
 def make_builder(table: NodeTable, node: str) -> tuple[Invocation, ...]:
@@ -43,13 +47,18 @@ def make_builder(table: NodeTable, node: str) -> tuple[Invocation, ...]:
         "docker", "buildx", "create", ("--name=", BuilderOf(node=node)), f"--node={builder_name(table)}",
         f"--driver={driver}",
     ]  # fmt: skip
-    words += [f"--driver-opt={_field(name, value)}" for name, value in table.options.items()]
+    words += driver_options(table.options.items())
     words += [(f'--driver-opt="{name}=', FileOf(given=path, quoting="csv"), '"') for name, path in certificates.items()]
     if table.endpoint and driver != "kubernetes":
         words.append(table.endpoint)
     variables = tuple(file.variable for file in map(_file, certificates.values()) if file.variable)
-    creation = Invocation(argv=tuple(words), phase=Phase.SETUP, inherits=variables, timeout=_SHORT)
+    creation = Invocation(argv=tuple(words), phase=Phase.SETUP, inherits=variables, timeout=SHORT)
     return (creation,) if driver == "remote" else (creation, start_builder(node))
+
+
+def driver_options(options: Iterable[tuple[str, str]]) -> list[Word]:
+    """The words for `create`: each a field of CSV, always quoted, as options hold anything."""
+    return ['--driver-opt="' + f"{name}={value}".replace('"', '""') + '"' for name, value in options]
 
 
 def start_builder(node: str) -> Invocation:
@@ -61,19 +70,23 @@ def start_builder(node: str) -> Invocation:
 def remove_builder(node: str) -> Invocation:
     """Forget the builder; BuildKit and its cache stay where they are, as others may be using them."""
     argv: tuple[Word, ...] = ("docker", "buildx", "rm", "--keep-daemon", "--keep-state", (BuilderOf(node=node),))
-    return Invocation(argv=argv, phase=Phase.SETUP, timeout=_SHORT)
+    return Invocation(argv=argv, phase=Phase.SETUP, timeout=SHORT)
 
 
-def probe_builder(table: NodeTable, name: str, *, timeout: float) -> Probe:
-    """Ask the node as the builder that there will be: in a configuration of buildx that holds nothing else."""
-    builder = builder_name(table)
+def probe_builder(table: NodeTable, name: str) -> Probe:
+    """Ask the node of an endpoint."""
+    return probe_instance(builder_name(table), _render_instance(table), name=name, node=table.name)
+
+
+def probe_instance(builder: str, instance: Word, *, name: str, node: str) -> Probe:
+    """Ask a node as the builder that there will be: in a configuration of buildx that holds nothing else."""
     return Probe(
         name=name,
         argv=("docker", "buildx", "inspect", builder),
-        timeout=timeout,
-        writes=(WrittenFile(name=f"instances/{builder}", content=_render_instance(table)),),
+        timeout=PATIENCE,
+        writes=(WrittenFile(name=f"instances/{builder}", content=instance),),
         folder=CONFIG_VARIABLE,
-        node=table.name,
+        node=node,
     )
 
 
@@ -93,8 +106,3 @@ def _render_instance(table: NodeTable) -> Word:
 
 def _file(path: str) -> FileOf:
     return FileOf(given=path)
-
-
-def _field(name: str, value: str) -> str:
-    """One field of CSV, always quoted: options hold anything."""
-    return '"' + f"{name}={value}".replace('"', '""') + '"'

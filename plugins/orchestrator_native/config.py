@@ -33,7 +33,8 @@ class NodeTable(Table):
         Meta(description="The buildx driver; unless said `docker-container` for `ssh://` and contexts, else `remote`."),
     ] = UNSET
     builder: Annotated[
-        BuilderName | UnsetType, Meta(description="An existing buildx builder of one node, instead of an endpoint.")
+        BuilderName | UnsetType,
+        Meta(description="An existing buildx builder, of which each node is one here, instead of an endpoint."),
     ] = UNSET
     emulates: Annotated[list[str], Meta(description="The platforms that it may emulate, where that is allowed.")] = []  # noqa: RUF012 (msgspec copies it)
     slots: Annotated[int, Meta(ge=1, le=256, description="How many solves run on it at a time.")] = 2
@@ -85,10 +86,23 @@ def find_problems(config: Table) -> Iterator[ConfigProblem]:
                 message=f"two nodes are called `{node.name}`",
                 hints=("give each node a name of its own",),
             )
+        yield from _taken_name(node.name, nodes, (*keys, "name"))
         yield from _wrong_platforms(node.platforms, (*keys, "platforms"))
         yield from _wrong_platforms(node.emulates, (*keys, "emulates"))
         yield from _wrong_place(node, keys)
         yield from _wrong_certificates(node, keys)
+
+
+def _taken_name(name: str, nodes: list[NodeTable], keys: Keys) -> Iterator[ConfigProblem]:
+    """Names of the shape that the nodes of a builder get."""
+    for other in nodes:
+        if other.builder and name.rpartition("/")[0] == other.name:
+            yield ConfigProblem(
+                keys=keys,
+                code="duplicate-node",
+                message=f"`{name}` is how a node of the builder of `{other.name}` is called",
+                hints=("give it a name that does not begin so",),
+            )
 
 
 def _wrong_platforms(texts: list[str], keys: Keys) -> Iterator[ConfigProblem]:

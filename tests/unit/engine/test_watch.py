@@ -114,6 +114,16 @@ def test_a_node_that_nobody_can_ask_is_believed() -> None:
     assert (None, 0) == (found, line.asked)
 
 
+@pytest.mark.parametrize(("said", "lost"), [(ANSWER, False), (SILENCE, True)])
+def test_a_node_with_a_question_of_its_own_is_asked_that(said: Outcome, lost: bool) -> None:  # noqa: FBT001 (a case)
+    """It is known by the name that its backend has for it, whatever the plan calls it."""
+    own = Probe(name="inspect", argv=("docker",), node="b")
+    node = Node(name="of-the-plan", platforms=(), builder="unknown", probe=own)
+    line = Line(said)
+    found = asyncio.run(watching(line).look("x", node))
+    assert (lost, 2 if lost else 1) == (found is not None, line.asked)
+
+
 def test_a_node_is_asked_once_for_all_that_wait_for_it() -> None:
     """Within the time of its patience."""
 

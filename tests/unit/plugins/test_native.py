@@ -161,7 +161,7 @@ def test_every_node_is_asked_with_a_time_limit() -> None:
     probes = native(FAR, {"name": "b", "platforms": ["linux/amd64"], "builder": "mine"}).probes()
     assert ["inspect far", "inspect b", "version", "info"] == [probe.name for probe in probes]
     assert ["far", "b", "", ""] == [probe.node for probe in probes]
-    assert all(probe.timeout < 20 for probe in probes)
+    assert [12.0, 25.0] == [probe.timeout for probe in probes[:2]]
 
 
 def test_an_endpoint_is_asked_without_making_a_builder() -> None:
@@ -186,7 +186,6 @@ def test_a_node_that_is_what_it_was_declared_to_be_is_taken() -> None:
     [
         (inspected("linux/amd64", "linux/arm64"), "it is declared to run `linux/arm64` natively, and only emulates it"),
         (inspected("linux/amd64"), "it is declared to run `linux/arm64`, and does not"),
-        (inspected("linux/arm64", nodes=2), "builder `b` has 2 nodes, and a node of `native` is one BuildKit"),
     ],
 )
 def test_a_node_that_is_not_is_unfit(answer: Outcome, problem: str) -> None:

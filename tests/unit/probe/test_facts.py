@@ -116,6 +116,29 @@ def test_probes_are_answered_by_children() -> None:
     assert "127 " == said_by("no-such-program-anywhere")
 
 
+class Finding(Asking):
+    """A backend whose node was found by an answer, and says what it is asked then."""
+
+    def nodes(self, answers: object) -> tuple[Node, ...]:
+        """A node that is to be asked alone."""
+        (node,) = super().nodes(answers)
+        alone = answers.get("alone") if isinstance(answers, dict) else None
+        if node.summary == "unasked":
+            return (node,)
+        probe = Probe(name="alone", argv=(sys.executable, "-c", "print('found')"))
+        said = alone.stdout.strip() if isinstance(alone, Outcome) else "not asked alone"
+        return (Node(name="n", platforms=(), summary=said, probe=probe),)
+
+
+@pytest.mark.parametrize(("offline", "said"), [(False, "found"), (True, "unasked")])
+def test_nodes_that_an_answer_tells_of_are_asked_too(offline: bool, said: str) -> None:  # noqa: FBT001 (a case)
+    """After it; and not where nobody is."""
+    finding = Finding((sys.executable, "-c", "pass"))
+    backend = ConfiguredBackend(name="b", backend=finding, capabilities=Capabilities())
+    (node,) = read_nodes({"b": backend}, {}, root=Path(), offline=offline)["b"]
+    assert said == node.summary
+
+
 def test_offline_nobody_is_asked() -> None:
     """Offline the backend has to say what its configuration says."""
     assert "unasked" == said_by(sys.executable, "-c", "raise SystemExit(9)", offline=True)
