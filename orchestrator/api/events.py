@@ -65,7 +65,7 @@ class StepFinished(Model, tag="step-finished"):
 
 
 class ChildStarted(Model, tag="child-started"):
-    """A child process was started; argv with every late value filled in, secrets were never in it."""
+    """A child process was started; argv with every late value filled in, and `***` for what looks like a credential."""
 
     steps: tuple[StepId, ...]
     argv: tuple[str, ...]

@@ -56,7 +56,7 @@ class ImageOutline(Model):
 class TagOutline(Model):
     """A tag that is to be put: the digest behind it before (None: there is no such tag), and after.
 
-    `version` is what was noted of a moving one before.
+    `version` is what was noted of a moving one before, `run` the run that is to put it.
     """
 
     reference: str
@@ -64,3 +64,4 @@ class TagOutline(Model):
     after: str
     moving: bool = False
     version: str | None = None
+    run: str = ""

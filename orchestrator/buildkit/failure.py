@@ -19,6 +19,7 @@ _TRANSIENT: Final = re.compile(
     r"\b(?:429|500|502|503|504) (?:Too Many|Internal|Bad Gateway|Service Unavail|Gateway)|"
     r"unexpected status(?: from \w+ request)?.*: (?:429|50[0234])|temporary failure in name resolution|"
     r"toomanyrequests|"
+    r"active key during commit: snapshot|"  # BuildKit, where another client that built the same was killed
     r"blob unknown to registry|"  # Distribution, while another client uploads the same blob
     r"@sha256:[0-9a-f]{64}: not found",  # a plan names no digest that did not stand: registries of many machines
     re.IGNORECASE,

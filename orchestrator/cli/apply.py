@@ -72,6 +72,7 @@ def command(  # noqa: PLR0913 (one argument an option)
     from orchestrator.cli.runnable import check_blocked, check_runnable
     from orchestrator.cli.saving import read_expected
     from orchestrator.errors import UsageError
+    from orchestrator.plan.model import Destination
     from orchestrator.plan.saved import render_saved
     from orchestrator.ui.text import print_note
 
@@ -99,5 +100,7 @@ def command(  # noqa: PLR0913 (one argument an option)
     if findings.all:
         print_note(findings.render())
     whole = begun is None and request.is_whole
-    keeper = PlanKeeper(prepared.loaded.root, render_saved(saved)[1] if whole else None, goes_on=begun is not None)
+    content = render_saved(saved)[1] if whole else None
+    publishes = prepared.plan.destination is Destination.PUSH
+    keeper = PlanKeeper(prepared.loaded.root, content, goes_on=begun is not None, publishes=publishes)
     execute(prepared, make_run_options(values), keeper=keeper if whole or begun else None)

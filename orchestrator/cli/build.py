@@ -6,7 +6,13 @@ import os
 
 import click
 
-from orchestrator.cli.options import make_plan_options, make_project_options, plan_options, project_options
+from orchestrator.cli.options import (
+    check_alone,
+    make_plan_options,
+    make_project_options,
+    plan_options,
+    project_options,
+)
 from orchestrator.cli.run_options import make_run_options, run_options
 
 
@@ -44,6 +50,7 @@ def command(*, resume: bool, rollback: bool, **values: object) -> None:
 
     options, project = make_plan_options(values), make_project_options(values)
     if rollback:
+        check_alone("--rollback", may=("rollback", "file", "progress"))
         roll_back(find_root(project), os.environ)
         return
     begun = find_begun(find_root(project)) if resume else None
@@ -63,5 +70,6 @@ def command(*, resume: bool, rollback: bool, **values: object) -> None:
     if findings.all:
         print_note(findings.render())
     content = None if begun else plan_to_keep(prepared, findings, project, os.environ)
-    keeper = PlanKeeper(prepared.loaded.root, content, goes_on=begun is not None)
+    publishes = prepared.plan.destination is Destination.PUSH
+    keeper = PlanKeeper(prepared.loaded.root, content, goes_on=begun is not None, publishes=publishes)
     execute(prepared, make_run_options(values), keeper=keeper)

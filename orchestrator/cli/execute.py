@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from orchestrator.cli.progress import follow_run, write_job_summary
 from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.reporting import check_report, write_report
 from orchestrator.cli.resume import PlanKeeper
-from orchestrator.cli.rollback import moves_of_run
+from orchestrator.cli.rollback import find_open_moves
 from orchestrator.cli.run_options import RunOptions
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
@@ -36,8 +37,10 @@ from orchestrator.errors import (
     TestFailedError,
     UsageError,
     VerificationError,
+    disk_error,
 )
 from orchestrator.plan.estimate import expected_seconds
+from orchestrator.plan.model import Destination
 from orchestrator.process.environment import child_environment
 from orchestrator.process.orphans import end_orphans
 from orchestrator.state.journal import Journal
@@ -45,7 +48,7 @@ from orchestrator.state.result_file import ResultFile, is_own, open_result
 from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run, tell_more
 from orchestrator.state.workspace import open_run
 from orchestrator.ui.result import render_failures, render_places, render_result_table
-from orchestrator.ui.text import print_note, print_result
+from orchestrator.ui.text import count, print_note, print_result
 from orchestrator.ui.workflow import inert_json, is_workflow
 
 _ERRORS: tuple[type[OrchestratorError], ...] = (
@@ -62,8 +65,11 @@ _WHAT_NOW = {
     RegistryError: "check the registry with `orchestrate doctor`, then run it again",
     TestFailedError: "no tag was put; mend the image or its test and run it again: what was built is not built again",
     VerificationError: "nothing was tagged; look at the image with `orchestrate verify`",
-    InterruptedRunError: "no tag moves before everything is verified",
+    InterruptedRunError: "the same command with `--resume` goes on; no tag moves before everything is verified",
 }
+
+
+_BOTH_WAYS = "`orchestrate build --push --resume` goes on with it, `orchestrate build --rollback` undoes it"
 
 
 class _Ran(NamedTuple):
@@ -89,7 +95,10 @@ def execute(
             prepare_homes(root, os.environ)
         if keeper:
             keeper.begin()
-        kept = moves_of_run(root, prepared.plan.run)
+        kept = find_open_moves(root)
+        goes_on = prepared.plan.destination is Destination.PUSH and all(move.run == prepared.plan.run for move in kept)
+        if kept and not goes_on:
+            print_note(f"a release was cut off here, and {count(len(kept), 'tag')} may be half way: {_BOTH_WAYS}")
         with (
             Journal(root) as journal,
             follow_run(root, options.progress, os.environ, verbose=options.verbose) as following,
@@ -105,7 +114,7 @@ def execute(
         try:
             _show(result, options.style, lambda path: shown_path(root / path))
         finally:
-            file.write(render_result(result))
+            unwritten = _write_down(file, result) or journal.problem
         if keeper and not result.exit_code and not ran.interrupted:
             keeper.end()
         report = write_report(root, options.report_file) if options.report_file else None
@@ -118,6 +127,22 @@ def execute(
         raise InterruptedRunError(message, hints=_what_now(InterruptedRunError, result, promote))
     if result.exit_code:
         _fail(result, promote)
+    if unwritten:
+        raise disk_error(unwritten)
+
+
+def _write_down(file: ResultFile, result: RunResult) -> OSError | None:
+    """Write the result; where the disk takes none, that of an earlier run is not left to be read in its place."""
+    try:
+        file.write(render_result(result))
+    except OSError as error:
+        if file.stays:
+            with suppress(OSError):
+                file.path.unlink()
+        reason = (error.strerror or str(error)).lower()
+        print_note(f"what is said above was done, but could not be written into `{file.path}`: {reason}")
+        return error
+    return None
 
 
 def _run(

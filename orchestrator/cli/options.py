@@ -73,6 +73,21 @@ def jobs_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
     )(function)
 
 
+def check_alone(option: str, *, may: tuple[str, ...]) -> None:
+    """An option that takes no others but those that it may have.
+
+    Raises:
+        UsageError: another one was given on the command line.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in may and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            given = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.make_metavar(context)
+            message = f"`{option}` undoes all of the release, and `{given}` means nothing there"
+            raise UsageError(message, hints=(f"leave `{given}` out",))
+
+
 def progress_option(function: _F) -> _F:  # type: ignore[explicit-any]  # as above
     """Add the option `--progress`; a program that reads stderr gets nothing but JSON there, mistakes included."""
     return click.option(

@@ -7,7 +7,6 @@ and is not built again; tags that it has put are its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.cli.applying import Permissions, revive
@@ -20,12 +19,13 @@ from orchestrator.cli.runnable import check_blocked
 from orchestrator.cli.saving import freeze_plan
 from orchestrator.cli.scope import destination_of
 from orchestrator.config.select import select
-from orchestrator.errors import RegistryError, UsageError, disk_error
+from orchestrator.errors import PlanBlockedError, RegistryError, UsageError, disk_error
 from orchestrator.plan.compile import Scope
-from orchestrator.plan.model import Action
+from orchestrator.plan.model import Action, Destination
 from orchestrator.plan.saved import SavedPlan, parse_saved
 from orchestrator.state.begun import FILE, forget_begun, keep_begun, read_begun
 from orchestrator.state.workspace import NAME
+from orchestrator.ui.text import print_note
 
 
 def find_begun(root: Path) -> SavedPlan | None:
@@ -61,7 +61,11 @@ def resume(
         UsageError: the options ask for something else than that run did.
     """
     permissions = Permissions(replace_tags=options.replace_tags, allow_downgrade=options.allow_downgrade)
-    revived = revive(saved, project, environment, permissions, findings)
+    try:
+        revived = revive(saved, project, environment, permissions, findings)
+    except PlanBlockedError as error:
+        hints = ("build without `--resume`: that begins anew, with what is here now",)
+        raise PlanBlockedError(error.message, hints=hints, report=error.report) from error
     _check_asked(revived.prepared.loaded, revived.prepared.scope, options)
     check_blocked(revived.prepared, findings)
     return choose_part(revived, PartRequest(), environment)
@@ -73,18 +77,25 @@ def plan_to_keep(
     """The plan of a run as it is kept; None where it does nothing, would hold a credential, or is not known whole."""
     if all(image.action is Action.REUSE for image in prepared.plan.images):
         return None
-    with suppress(RegistryError, UsageError):
+    try:
         return freeze_plan(prepared, findings, project, environment)[1]
-    return None
+    except (RegistryError, UsageError) as error:
+        print_note(f"`--resume` will not go on with this run, whose plan is not kept: {error.message}")
+        return None
 
 
 class PlanKeeper:
-    """Keeps the plan of a run while it runs; one that goes on with another has what that one kept."""
+    """Keeps the plan of a run while it runs; one that goes on with another has what that one kept.
 
-    def __init__(self, root: Path, content: bytes | None, *, goes_on: bool) -> None:
+    A build that publishes nothing leaves the plan of a release that was cut off where it is.
+    """
+
+    def __init__(self, root: Path, content: bytes | None, *, goes_on: bool, publishes: bool) -> None:
         self._root = root
         self._content = content
         self._goes_on = goes_on
+        self._publishes = publishes
+        self._stays_out = False
 
     def begin(self) -> None:
         """Before the first step; the run has the lock.
@@ -92,14 +103,27 @@ class PlanKeeper:
         Raises:
             OSError: it cannot be written.
         """
+        self._stays_out = not (self._publishes or self._goes_on) and _is_release(self._root)
+        if self._stays_out or self._goes_on:
+            return
         if self._content is not None:
             keep_begun(self._root, self._content)
-        elif not self._goes_on:
+        else:
             forget_begun(self._root)
 
     def end(self) -> None:
         """After a run that ended well: there is nothing to go on with."""
-        forget_begun(self._root)
+        if not self._stays_out:
+            forget_begun(self._root)
+
+
+def _is_release(root: Path) -> bool:
+    """Whether the run that was cut off here was to put tags."""
+    try:
+        begun = find_begun(root)
+    except UsageError:
+        return False
+    return begun is not None and begun.plan.destination == Destination.PUSH.value
 
 
 def _check_asked(loaded: Loaded, scope: Scope, options: PlanOptions) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.api.events import RunStarted, TagRestored
+from orchestrator.api.events import TagRestored
 from orchestrator.api.outline import TagOutline
 from orchestrator.cli.insecure import insecure_registries
 from orchestrator.engine.restore import Undoing
@@ -57,13 +57,15 @@ def roll_back(root: Path, environment: Mapping[str, str]) -> None:
         raise RegistryError(message, hints=("remove or move these by hand, as the lines above say",))
 
 
-def moves_of_run(root: Path, run: str) -> tuple[TagOutline, ...]:
-    """The tags that the last run here was about to put, if it did not end well and was the same run; else none."""
+def find_open_moves(root: Path) -> tuple[TagOutline, ...]:
+    """The tags of a release here that did not end well; a journal that cannot be read is told, and counts for none."""
     try:
         with open_journal(root) as events:
-            first = next(events, None)
-            return open_moves(events) if isinstance(first, RunStarted) and first.run == run else ()
-    except (OSError, ValueError):
+            return open_moves(events)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        print_note(f"what the last run here has done cannot be read, and its tags cannot be undone any more: {error}")
         return ()
 
 

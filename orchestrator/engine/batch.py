@@ -83,6 +83,11 @@ class Batches:
         """The request that does this step; None where it has one of its own."""
         return self._batches.get(step)
 
+    def drop(self, step: StepId) -> None:
+        """A step is skipped: no request does it any more."""
+        if step in self._batches:
+            self._batches[step].drop(step)
+
 
 class Batch:
     """One request of several steps while a plan runs."""
@@ -108,6 +113,12 @@ class Batch:
         self._built_on: dict[StepId, dict[StepId, StepResult]] = {}
         self._tries = {step: Tries(each.solve.retries) for step, each in steps.items()}
         self._rounds = 0
+
+    def drop(self, step: StepId) -> None:
+        """One of its steps is skipped; the others are lowered without it, if they are not done yet."""
+        if step not in self._became:
+            self._became[step] = SolveFailure(kind=FailureKind.USER, message="what it needs has failed")
+            self._planned = None
 
     async def solve(self, step: SolveStep | TestStep, place: Place) -> StepResult:
         """What became of one of its steps; the first that asks runs it, and the others wait meanwhile.
@@ -157,6 +168,9 @@ class Batch:
     async def _run(self, place: Place) -> None:
         """Run the request of the rest once."""
         request = self._request(place.node)
+        if self._planned is None and not self._rounds:
+            message = "what others of the same run need has failed"
+            self._tools.emit(LoweredAgain(steps=self._rest, message=message, time=time.time()))
         invocations, self._planned = self._planned or self._lower(request), None
         self._rounds += 1
         started = time.monotonic()

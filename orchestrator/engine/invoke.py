@@ -14,6 +14,7 @@ from orchestrator.api.invocation import Invocation, Outcome, Phase
 from orchestrator.engine.ports import Children
 from orchestrator.engine.results import Results, Where
 from orchestrator.errors import BuildError, UsageError
+from orchestrator.plan.masked import masked_argv
 
 TAIL_BYTES: Final = 512 * 1024
 """How much of the end of a child's output is kept to explain a failure."""
@@ -74,7 +75,7 @@ class Invoker:
             for event in reader.feed(stream, line):
                 self._emit(event)
 
-        self._emit(ChildStarted(steps=invocation.steps, argv=argv, time=time.time()))
+        self._emit(ChildStarted(steps=invocation.steps, argv=masked_argv(argv), time=time.time()))
         ended = await self._children.run(
             argv, cwd=self._root, env=environment, on_line=on_line, timeout=invocation.timeout
         )

@@ -34,7 +34,8 @@ def make_jobs(
 ) -> tuple[Job, ...]:
     """A job a step; solves and tests take a slot of one of their nodes, all others are short.
 
-    Those of a group wait for what any of them needs of the rest: whichever begins first does them all.
+    Those of a group wait until what any of them needs of the rest is over: whichever begins first does them all, but
+    for those that are skipped by then.
     """
     shared = {step: group.needs for group in groups for step in group.steps}
     typical = median(seconds.values()) if seconds else _UNKNOWN
@@ -44,8 +45,8 @@ def make_jobs(
         match step:
             case SolveStep() | TestStep():
                 seats = tuple(key for key in seats_of(step) if key in nodes)
-                needs = tuple(dict.fromkeys((*step.needs, *shared.get(step.id, ()))))
-                jobs.append(Job(step.id, needs, seats, seconds.get(step.id, typical)))
+                took = seconds.get(step.id, typical)
+                jobs.append(Job(step.id, step.needs, seats, took, after=shared.get(step.id, ())))
             case GateStep():
                 jobs.append(Job(step.id, step.needs, soft=publish is Publish.FINISHED))
             case PromoteStep() if publish is Publish.FINISHED:

@@ -72,6 +72,7 @@ class Performer:
         self._results = results
         self._invoker = invoker
         self._watch = watch
+        self._run = plan.run
         self._kept = kept
         self._emit = emit
         self._known = frozenset(known.step for known in plan.known)
@@ -84,6 +85,10 @@ class Performer:
         self._batches = Batches(plan, lowered, backends, Tools(actions, results, invoker, watch, emit))
         self.stopping = threading.Event()
         """Set where no tag is to be put any more."""
+
+    def drop(self, step: StepId) -> None:
+        """A step is skipped, and is not to be done with others."""
+        self._batches.drop(step)
 
     async def stands(self, step: Step) -> bool:
         """Whether what a step would do was done by another run since the plan was made."""
@@ -190,8 +195,12 @@ class Performer:
             )
         )
         if moves:
-            before = {move.reference: move for move in self._kept}
-            told = before | {str(move.reference): _outline(move, after) for move, after in moves} | before
+            told = {move.reference: move for move in self._kept}
+            for move, after in moves:
+                outline = _outline(move, after, self._run)
+                earlier = told.get(outline.reference)
+                # this run has gone on with another: what counts is where the tag pointed before that one
+                told[outline.reference] = earlier if earlier and earlier.run == self._run else outline
             self._emit(TagsKept(moves=tuple(told.values()), time=time.time()))
 
     async def _promote(self, step: PromoteStep) -> StepResult:
@@ -208,11 +217,12 @@ class Performer:
         return StepResult(digest=digest)
 
 
-def _outline(move: TagMove, after: Digest) -> TagOutline:
+def _outline(move: TagMove, after: Digest, run: str) -> TagOutline:
     return TagOutline(
         reference=str(move.reference),
         before=move.expected,
         after=after,
         moving=move.moving,
         version=move.noted,
+        run=run,
     )

@@ -67,7 +67,7 @@ class Work(Model):
         seconds: how long solves took the last time, where that is known.
         fail_fast: whether the first failure stops everything, rather than only what needs it.
         publish: what gets its tags where something has failed.
-        kept: the tags that an earlier run was about to put, which this one goes on with.
+        kept: the tags that earlier runs were about to put, and did not end well.
         check: raises where what a solve was made from changed meanwhile.
     """
 
@@ -324,6 +324,7 @@ class Engine:
         )
 
     def _skip(self, step: StepId, message: str) -> None:
+        self._performer.drop(step)
         self._emit(StepFinished(step=step, state=StepState.SKIPPED, time=time.time(), seconds=0.0, message=message))
 
 

@@ -38,7 +38,7 @@ class Job(NamedTuple):
 
     `seats` are the nodes that it may run on, the planned one first; without any it takes no slot and is short.
     `seconds` is how long it is expected to take on a node of speed 1. A `soft` one only waits for what it needs to be
-    over, however that ended.
+    over, however that ended; `after` are more that every job only waits for to be over.
     """
 
     id: StepId
@@ -46,6 +46,7 @@ class Job(NamedTuple):
     seats: tuple[NodeKey, ...] = ()
     seconds: float = 0.0
     soft: bool = False
+    after: tuple[StepId, ...] = ()
 
 
 def seats_of(step: SolveStep | TestStep) -> tuple[NodeKey, ...]:
@@ -106,7 +107,9 @@ class Schedule:
             ValueError: the jobs need each other.
         """
         self._jobs = {job.id: job for job in jobs}
-        self._missing = {job.id: {need for need in job.needs if need in self._jobs} for job in self._jobs.values()}
+        self._missing = {
+            job.id: {need for need in (*job.needs, *job.after) if need in self._jobs} for job in self._jobs.values()
+        }
         self._children: dict[StepId, list[StepId]] = {name: [] for name in self._jobs}
         for name, missing in self._missing.items():
             for need in missing:
@@ -304,13 +307,18 @@ class Schedule:
             child, cause = waiting.popleft()
             if child in self._over:
                 continue
-            if self._jobs[child].soft:
+            if self._only_follows(child, cause):
                 self._settle(child, cause)
                 continue
             self._over.add(child)
             skipped.append((child, cause))
             waiting.extend((grandchild, child) for grandchild in self._children[child])
         return tuple(skipped)
+
+    def _only_follows(self, name: StepId, need: StepId) -> bool:
+        """Whether a job waits for another to be over, and does not need what it gives."""
+        job = self._jobs[name]
+        return job.soft or (bool(job.after) and need not in job.needs)
 
     def _release(self, name: StepId) -> None:
         key = self._running.pop(name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from orchestrator.api.events import Event, RunFinished, TagRestored, TagsKept
+from orchestrator.api.events import Event, RunFinished, RunStarted, TagPut, TagRestored, TagsKept
 from orchestrator.api.outline import TagOutline
+from orchestrator.plan.model import Destination
 
 
 class Restored(Enum):
@@ -32,19 +33,27 @@ class Restored(Enum):
 
 
 def open_moves(events: Iterable[Event]) -> tuple[TagOutline, ...]:
-    """The tags that the last run was about to move, or has moved, in its order; none where it ended well.
+    """The tags that runs were about to move, or have moved, in their order, and did not end well.
 
-    Which of them it has moved only the registry knows: a run may be killed between a PUT and what it says of it.
+    A run that ends well has dealt with those that it put, and with all of its own if it went on with a run that was cut
+    off; a build of something else leaves them open. Which have moved only the registry knows: a run may be killed
+    between a PUT and what it says of it.
     """
     moves: dict[str, TagOutline] = {}
+    put: set[str] = set()
+    publishes = False
     for event in events:
         match event:
+            case RunStarted():
+                publishes = event.destination == Destination.PUSH.value
             case TagsKept():
                 moves = {move.reference: move for move in event.moves}
+            case TagPut():
+                put.add(event.reference)
             case TagRestored():
                 moves.pop(event.reference, None)
-            case RunFinished(exit_code=0):
-                moves = {}
+            case RunFinished(exit_code=0, run=run) if publishes:
+                moves = {name: move for name, move in moves.items() if move.run != run and name not in put}
             case _:
                 pass
     return tuple(moves.values())

@@ -50,6 +50,7 @@ class Journal:
         self._goes_on = goes_on
         self._file: BinaryIO | None = None
         self._first = b""
+        self.problem: OSError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -57,19 +58,31 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is None and self._first:
-            self._file = _begin(self._root, self._first)
+        if self._file is None and self._first and self.problem is None:
+            try:
+                self._file = _begin(self._root, self._first)
+            except OSError as failure:
+                self.problem = failure
         if self._file is not None:
             self._file.close()
 
     def __call__(self, event: Event) -> None:
-        """Write an event down.
+        """Write an event down; a disk that takes nothing more ends the journal, not the run.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: tags are about to be put, and what they point at now cannot be written down.
         """
         if isinstance(event, LogLine):
             return
+        if self.problem is None:
+            try:
+                self._write(event)
+            except OSError as error:
+                self.problem = error
+        if self.problem is not None and isinstance(event, TagsKept):
+            raise self.problem
+
+    def _write(self, event: Event) -> None:
         line = _ENCODER.encode(event) + b"\n"
         if self._file is None and not self._goes_on:
             if self._first:

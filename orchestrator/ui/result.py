@@ -56,11 +56,11 @@ def render_failures(result: RunResult, show: Callable[[str], str] = str) -> str:
     lines: list[str] = []
     for failure in result.failures:
         lines += ["", *_failure(failure, show)]
-    standing = [tag.ref for image in result.images for tag in image.tags if tag.put]
+    standing = [tag.ref for image in result.images for tag in image.tags if tag.put and tag.previous != image.digest]
     if result.destination == "push" and (result.failures or result.exit_code):
         lines.append("")
         if standing:
-            lines.append(f"these tags were put before it failed: {', '.join(standing)}")
+            lines += ["these tags were put:", *(f"  {ref}" for ref in standing)]
         else:
             lines.append("no tag was put")
     return "\n".join(lines) + "\n" if lines else ""

@@ -112,7 +112,7 @@ def test_a_promotion_that_was_cut_off_is_told_and_finished(
     assert 5 == failed.exit_code
     assert {"parent": ["1.2.3"], "child": []} == standing(workspace, registries)
     assert [first] == [tag.ref for image in workspace.result().images for tag in image.tags if tag.put]
-    assert f"these tags were put before it failed: {first}\n" in failed.stderr
+    assert f"these tags were put:\n  {first}\n" in failed.stderr
     assert "hint: `orchestrate promote` puts the tags that are missing" in failed.stderr
 
     promoted = workspace.succeed("promote")

@@ -161,3 +161,24 @@ def test_an_apply_that_was_cut_off_is_gone_on_with(
     assert after["child:latest"] == after["child:2.0.0"]
     refused = released.run("apply", "--resume")
     assert (2, True) == (refused.exit_code, "nothing was cut off here" in refused.stderr)
+
+
+def test_a_build_of_something_else_does_not_forget_the_release(
+    released: Workspace, gatekeeper: Gatekeeper, registries: Registries
+) -> None:
+    """Neither its journal nor its plan: what was cut off can still be undone, or gone on with."""
+    before = digests(released, registries)
+    gatekeeper.judge = once_public_tag(lambda: Verdict.RESET, number=LAST_TAG)
+    assert 5 == released.run("build", "--push").exit_code
+    gatekeeper.judge = lambda _: Verdict.HAND_ON
+    for arguments in (("build", "child"), ("build", "parent", "--stage", "-v")):
+        assert "a release was cut off here" in released.succeed(*arguments).stderr
+    assert 5 == released.run("build", "--rollback").exit_code
+    after = digests(released, registries)
+    assert before == {tag: digest for tag, digest in after.items() if not tag.endswith("2.0.0")}
+
+
+def test_what_is_undone_is_undone_as_a_whole(released: Workspace) -> None:
+    """A name beside it would mean nothing."""
+    refused = released.run("build", "parent", "--rollback")
+    assert (2, True) == (refused.exit_code, "means nothing there" in refused.stderr)

@@ -104,6 +104,16 @@ def test_after_a_failure_the_rest_is_lowered_and_run_again(tmp_path: Path) -> No
     assert "exit code: 2" in finished.ended("solve:right").message
 
 
+def test_a_later_request_is_done_without_what_is_skipped(tmp_path: Path) -> None:
+    """What failed in one request takes down only what needs it of the next."""
+    backend = Together({"right": "fail"})
+    it = Run(tmp_path, backend, max_steps=3)
+    finished = it.finish(it.plan(FAMILY + "[images.other]\n", {**FILES, "other": "FROM left\n"}))
+    assert [("base", "left", "right"), ("below", "other"), ("base", "left"), ("other",)] == backend.requests
+    assert ("skipped", "done") == (finished.states()["solve:below"], finished.states()["solve:other"])
+    assert [("solve:base", "solve:left"), ("solve:other",)] == again(finished)
+
+
 def test_a_failure_that_passes_is_tried_again_with_the_rest(tmp_path: Path) -> None:
     """As often as its image may be."""
     backend = Together({"left": "flaky"})
@@ -193,6 +203,8 @@ def test_all_of_a_group_wait_for_what_any_of_them_needs() -> None:
     far, near = Sample(name="far", backend="qemu"), Sample(name="near", linked=("far",))
     plan = plan_of(far, near, Sample(name="child", linked=("near",)))
     groups = group_steps(plan, {"bake": 40, "qemu": 1})
-    jobs = {job.id: job.needs for job in make_jobs(plan.steps, (), {}, Publish.ALL, groups=groups)}
+    jobs = {job.id: (job.needs, job.after) for job in make_jobs(plan.steps, (), {}, Publish.ALL, groups=groups)}
     assert [("solve:near", "solve:child")] == [group.steps for group in groups]
-    assert (("assemble:far",), ("assemble:near", "assemble:far")) == (jobs["solve:near"], jobs["solve:child"])
+    far_alone = ("assemble:far",)
+    assert (far_alone, far_alone) == jobs["solve:near"]
+    assert (("assemble:near",), far_alone) == jobs["solve:child"]

@@ -97,8 +97,8 @@ no tag was put
 
 def test_tags_that_stand_are_named() -> None:
     """A promotion that was cut off left them."""
-    text = render_failures(result(image("api", "verified", put=(True, False)), exit_code=5))
-    assert "these tags were put before it failed: r/api:0\n" in text
+    text = render_failures(result(image("api", "verified", put=(True, False), digest=DIGEST), exit_code=5))
+    assert "these tags were put:\n  r/api:0\n" in text
 
 
 def test_places_are_told() -> None:
