@@ -62,7 +62,7 @@ def check_blocked(prepared: Prepared, findings: Findings) -> None:
         _block(findings)
     unknown = any(finding.code == "tag-unknown" for finding in prepared.plan.diagnostics)
     if unknown and prepared.plan.destination is Destination.PUSH:
-        message = "nothing was done: a registry does not answer"
+        message = "nothing was done: a registry does not answer, or refuses to"
         raise RegistryError(message, report=findings.render())
 
 

@@ -133,7 +133,7 @@ def test_a_registry_that_does_not_answer_ends_with_five(project: Program, docker
     with FakeRegistry() as registry:
         host = registry.host
     write_project(project.folder, TEXT.replace("r.example", host), FILES)
-    told(project("build", "--push"), 5, "a registry does not answer", host)
+    told(project("build", "--push"), 5, "a registry does not answer, or refuses to", host)
     assert not any("build --" in call for call in docker.calls)
 
 
