@@ -253,8 +253,8 @@ def _what_now(kind: type[OrchestratorError], result: RunResult, promote: str) ->
         undo = any(tag.put and tag.previous != image.digest for image in result.images for tag in image.tags)
         undoing = ("`orchestrate build --rollback` undoes those that were put",) if undo else ()
         return (*look, f"`{promote}` puts the tags that are missing, on what was verified", *undoing)
-    if any(failure.hints for failure in result.failures):
-        return ()  # those who failed have said what to do
+    if kind is BuildError and any(failure.hints for failure in result.failures):
+        return ()  # a lost node is nothing that anybody could mend, and has said what to do
     return (_WHAT_NOW[kind],) if kind in _WHAT_NOW else ()
 
 
