@@ -30,7 +30,7 @@ from orchestrator.engine.nodes import Nodes
 from orchestrator.engine.perform import Performer
 from orchestrator.engine.ports import Children, Stores
 from orchestrator.engine.results import Results, StepResult
-from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError
+from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError, check_node
 from orchestrator.engine.watch import Watch
 from orchestrator.errors import InterruptedRunError, OrchestratorError, TestFailedError, disk_error
 from orchestrator.model import Model
@@ -268,9 +268,7 @@ class Engine:
         if reason:
             raise NodeLostError(SolveFailure(kind=FailureKind.INFRASTRUCTURE, message=reason))
         if self._losses.is_suspect(key):
-            lost = await self._watch.look(key[0], node)
-            if lost is not None:
-                raise NodeLostError(lost)
+            await check_node(key[0], node, self._watch)
             self._losses.forgive(key)
         return Place(node=node, builder=self._nodes.builder(node), folder=folder)
 

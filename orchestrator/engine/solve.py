@@ -113,10 +113,7 @@ def silence(backend: str) -> SolveFailure:
 
 
 async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Emit, watch: Watch) -> StepResult:
-    """Run one solve or test.
-
-    Builds are tried again as often as the image says, pushes as often as registries are asked by ourselves: what was
-    built is in the builder's cache by then.
+    """Run one solve or test, again where it failed in a way that passes (`Tries`).
 
     Raises:
         SolveFailedError: it failed, and not (or not any more) in a way that passes.
@@ -141,7 +138,7 @@ async def run_solve(work: SolveWork, *, invoker: Invoker, folder: Path, emit: Em
 
 
 async def check_node(backend: str, node: Node, watch: Watch) -> None:
-    """Nothing is tried again on a node that is gone.
+    """Nothing is begun, or tried again, on a node that is gone.
 
     Raises:
         NodeLostError: it does not answer.

@@ -33,12 +33,6 @@ class FindLog(Protocol):
         """The last bytes of it, at most so many; None where there is no log."""
 
 
-def no_log(step: StepId, most: int) -> LogTail | None:
-    """A run of which no logs were kept."""
-    del step, most
-    return None
-
-
 def take_logs(steps: Iterable[tuple[StepId, str]], find_log: FindLog, *, room: int = ROOM) -> Iterator[tuple[str, Log]]:
     """The logs of steps, given with their states, each cut so that those after it have room, too."""
     ordered = sorted(steps, key=lambda step: step[1] != "failed")

@@ -26,7 +26,6 @@ from orchestrator.api.events import (
 )
 from orchestrator.api.outline import BuildOutline, ImageOutline, StepOutline, TagOutline
 from orchestrator.ui.report.fold import fold_report
-from orchestrator.ui.report.logs import no_log
 from orchestrator.ui.report.model import Attempt, ImageRow, ReportData, StepRow
 from tests.unit.ui.report.journals import hostile_events, hostile_log, run_events
 
@@ -60,7 +59,7 @@ def ran(step: str, start: float, end: float, state: StepState = StepState.DONE, 
 
 def fold(*events: Event) -> ReportData:
     """The report of a run without logs."""
-    return fold_report(events, no_log)
+    return fold_report(events, lambda _step, _most: None)
 
 
 def image_of(data: ReportData) -> ImageRow:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.ui.report.clean import clean_line, clean_name
 from orchestrator.ui.report.encode import encode_for_page
 from orchestrator.ui.report.fold import fold_report
-from orchestrator.ui.report.logs import LogTail, no_log, take_logs
+from orchestrator.ui.report.logs import LogTail, take_logs
 from orchestrator.ui.report.page import is_report, render_page
 from tests.unit.ui.report.journals import HOSTILE, hostile_events, hostile_log, made_log, run_events
 
@@ -132,4 +132,4 @@ def test_an_empty_log_is_none(content: bytes) -> None:
 
 def test_a_run_without_logs_has_none() -> None:
     """It is a report all the same."""
-    assert all(step.log is None for step in fold_report(run_events(3), no_log).steps)
+    assert all(step.log is None for step in fold_report(run_events(3), lambda _step, _most: None).steps)
