@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from orchestrator.api.backend import Emulation, PlaceRequest
+from orchestrator.api.backend import Emulation, Node, Placement, PlaceRequest, Refusal
 from orchestrator.buildkit.builders import BuildxVersion, Engine
 from orchestrator.buildkit.untrusted import UnreadableError
 from orchestrator.errors import OrchestratorError
@@ -89,25 +89,21 @@ def _ask_backend(
     except OrchestratorError as error:
         hint = "`orchestrate plan` tells all mistakes of the file, with their lines"
         return AskedBackend(name=used.name, problem=Problem(message=f"cannot be asked: {error.message}", hint=hint))
-    unless_said = Emulation.ALLOW if used.by_name and chosen.capabilities.emulation else Emulation.FORBID
     root = Path(os.path.realpath(scope.file.parent))
     try:
         nodes = read_nodes({used.name: chosen}, environment, root=root, offline=False)[used.name]
-        placed = {
-            each.platform: chosen.backend.place(
-                PlaceRequest(
-                    image=_NO_IMAGE,
-                    platform=each.platform,
-                    emulation=each.emulation or unless_said,
-                    nodes=nodes,
-                    host=host(),
-                )
-            )
-            for each in wanted
-        }
+        placed = {each.platform: _place(chosen, nodes, each, by_name=used.by_name) for each in wanted}
     except OrchestratorError as error:
         return AskedBackend(name=used.name, problem=_problem(error))
     return AskedBackend(name=used.name, nodes=nodes, placed=placed)
+
+
+def _place(chosen: ConfiguredBackend, nodes: tuple[Node, ...], wanted: Wanted, *, by_name: bool) -> Placement | Refusal:
+    """Where a plan would build the platform, or why nowhere."""
+    unless_said = Emulation.ALLOW if by_name and chosen.capabilities.emulation else Emulation.FORBID
+    rule = wanted.emulation or unless_said
+    request = PlaceRequest(image=_NO_IMAGE, platform=wanted.platform, emulation=rule, nodes=nodes, host=host())
+    return chosen.backend.place(request)
 
 
 def _attempt(ask: Callable[[], _T]) -> _T | Problem:
