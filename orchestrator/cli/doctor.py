@@ -11,7 +11,9 @@ import click
 
 if TYPE_CHECKING:
     from orchestrator.buildkit.builders import Engine
-    from orchestrator.probe.checks import Check, Found, Status
+    from orchestrator.plan.place import ConfiguredBackend
+    from orchestrator.probe.checks import Check, Status
+    from orchestrator.probe.diagnosis import Found
     from orchestrator.probe.repair import Machine
 
 
@@ -31,27 +33,28 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("builds.toml"),
     show_default=True,
-    help="The file whose platforms and registry are looked at.",
+    help="The file whose platforms, nodes and registry are looked at.",
 )
 @click.option("--registry", envvar="ORCHESTRATE_REGISTRY", default="", help="Look at this registry.")
 def command(*, fix: bool, output: str, file: Path, registry: str) -> None:
-    """Look at Docker, buildx, builders, QEMU, the registry, git and disks, and say what to do.
+    """Look at Docker, buildx, builders, nodes, QEMU, the registry, git and disks, and say what to do.
 
     Ends with 0 when nothing failed, else with 3.
     """
     from orchestrator.errors import PlanBlockedError
-    from orchestrator.probe.checks import Status, diagnose
+    from orchestrator.probe.checks import Status
     from orchestrator.probe.declared import registry_host
+    from orchestrator.probe.diagnosis import diagnose
     from orchestrator.probe.survey import Scope, survey
     from orchestrator.process.environment import child_environment
     from orchestrator.ui.text import print_result
 
     environment = child_environment(os.environ)
     scope = Scope(folder=Path.cwd(), file=file, registry=registry_host(registry))
-    found = survey(scope, environment, ping_registry)
+    found = survey(scope, environment, ping_registry, configure_backend)
     checks = diagnose(found)
     if fix and _repair(found, checks, environment):
-        checks = diagnose(survey(scope, environment, ping_registry))
+        checks = diagnose(survey(scope, environment, ping_registry, configure_backend))
     print_result(_render_json(checks) if output == "json" else _render_text(checks))
     failed = sum(check.status is Status.FAIL for check in checks)
     if failed:
@@ -94,6 +97,24 @@ def ping_registry(host: str, environment: Mapping[str, str]) -> None:
     insecure = insecure_registries(environment)
     with open_stores(environment, insecure=insecure, capture=capture, patience=patience) as stores:
         stores.ping(host)
+
+
+def configure_backend(name: str, table: object) -> ConfiguredBackend:
+    """The backend as a plan would configure it; the first mistake of its table is what a doctor says.
+
+    Raises:
+        ConfigurationError: its table has mistakes.
+        PluginError: there is none of this name, or it cannot be used.
+    """
+    from orchestrator.diagnostics import Severity
+    from orchestrator.errors import ConfigurationError
+    from orchestrator.plugins import check_table, configure, find_backends
+
+    spec = find_backends().spec(name)
+    for finding in check_table(spec, {} if table is None else table, "builds.toml"):
+        if finding.severity is Severity.ERROR:
+            raise ConfigurationError(finding.message, hints=finding.hints)
+    return configure(spec, table)
 
 
 def _machine(found: Found, environment: Mapping[str, str]) -> Machine:

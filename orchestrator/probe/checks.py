@@ -1,10 +1,11 @@
-"""What a doctor concludes from what the probes found; pure."""
+"""What a doctor concludes from each thing that the probes found; pure."""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import Final, TypeAlias
 
+from orchestrator.api.backend import Node
 from orchestrator.buildkit.builders import (
     INSTALL_BUILDX,
     Builder,
@@ -86,54 +87,17 @@ class Space(Model):
     free: int
 
 
-class Found(Model):
-    """Everything that the probes found; None for what was not looked at, since something before it failed.
-
-    `architecture` is the engine's, or else this machine's.
-    """
-
-    engine: Engine | Problem
-    buildx: BuildxVersion | Problem | None
-    builders: tuple[Builder, ...] | Problem | None
-    architecture: str
-    handlers: Handlers
-    wanted: tuple[Wanted, ...]
-    registries: tuple[RegistryAnswer, ...]
-    git: str | Problem
-    spaces: tuple[Space, ...]
-    declared: Problem | None = None
-    configured: tuple[ConfiguredBuilder, ...] = ()
-
-
-def diagnose(found: Found) -> tuple[Check, ...]:
-    """All checks, in the order in which they are shown."""
-    builders = found.builders if isinstance(found.builders, tuple) else ()
-    engine = found.engine if isinstance(found.engine, Engine) else None
-    checks = [check_engine(found.engine, builders)]
-    if found.buildx is not None:
-        checks.append(check_buildx(found.buildx))
-    if isinstance(found.builders, Problem):
-        checks.append(_failed("builders", found.builders))
-    elif found.builders is not None:
-        checks += check_builders(builders, engine, found.configured)
-    if found.declared is not None:
-        checks.append(_failed("builds.toml", found.declared, status=Status.WARN))
-    checks += [check_platform(wanted, builders, found.architecture, found.handlers) for wanted in found.wanted]
-    checks += [check_registry(answer) for answer in found.registries]
-    checks.append(check_git(found.git))
-    checks += [check_space(space) for space in found.spaces]
-    return tuple(checks)
-
-
-def _failed(subject: str, problem: Problem, *, status: Status = Status.FAIL) -> Check:
+def check_problem(subject: str, problem: Problem, *, status: Status = Status.FAIL) -> Check:
+    """Nobody answered."""
     return Check(status=status, subject=subject, message=problem.message, hint=problem.hint)
 
 
-def check_engine(engine: Engine | Problem, builders: tuple[Builder, ...]) -> Check:
-    """An engine is not needed where a builder runs somewhere else."""
+def check_engine(engine: Engine | Problem, builders: tuple[Builder, ...], nodes: tuple[Node, ...] = ()) -> Check:
+    """An engine is not needed where a builder runs somewhere else, or a node answers."""
     if isinstance(engine, Problem):
         elsewhere = any(node.running for builder in builders for node in builder.nodes)
-        return _failed("docker", engine, status=Status.WARN if elsewhere else Status.FAIL)
+        elsewhere = elsewhere or any(not node.provisional for node in nodes)
+        return check_problem("docker", engine, status=Status.WARN if elsewhere else Status.FAIL)
     store = "containerd image store" if engine.containerd_snapshotter else "without the containerd image store"
     return Check(status=Status.OK, subject="docker", message=f"{engine.version}, {store}")
 
@@ -141,7 +105,7 @@ def check_engine(engine: Engine | Problem, builders: tuple[Builder, ...]) -> Che
 def check_buildx(buildx: BuildxVersion | Problem) -> Check:
     """0.20 or newer: older ones lack what the backends use."""
     if isinstance(buildx, Problem):
-        return _failed("buildx", buildx)
+        return check_problem("buildx", buildx)
     if buildx.supported:
         return Check(status=Status.OK, subject="buildx", message=buildx.text)
     return Check(
@@ -153,18 +117,24 @@ def check_buildx(buildx: BuildxVersion | Problem) -> Check:
 
 
 def check_builders(
-    builders: tuple[Builder, ...], engine: Engine | None, configured: tuple[ConfiguredBuilder, ...] = ()
+    builders: tuple[Builder, ...],
+    engine: Engine | None,
+    configured: tuple[ConfiguredBuilder, ...] = (),
+    *,
+    needed: bool = True,
 ) -> list[Check]:
     """One line for each builder, those that the file names and nobody has too.
 
-    One more where none builds for several platforms, unless one is to be created anyhow.
+    One more where none builds for several platforms, unless one is to be created anyhow, or none is `needed`.
     """
     users: dict[str, list[ConfiguredBuilder]] = {}
     for each in configured:
         users.setdefault(each.name, []).append(each)
-    checks = [_check_builder(builder, engine, users.pop(builder.name, [])) for builder in builders]
+    checks = [_check_builder(builder, engine, users.pop(builder.name, []), needed=needed) for builder in builders]
     checks += [_check_absent(name, chosen, builders) for name, chosen in users.items()]
-    if engine is None or any(builder.ready and builds_several_platforms(builder, engine) for builder in builders):
+    if not needed or engine is None:
+        return checks
+    if any(builder.ready and builds_several_platforms(builder, engine) for builder in builders):
         return checks
     if any(isinstance(check.fix, CreateBuilder) for check in checks):
         return checks
@@ -208,7 +178,7 @@ def _named_by(users: list[ConfiguredBuilder]) -> str:
     return f", and {places} {'names' if len(users) == 1 else 'name'} it"
 
 
-def _check_builder(builder: Builder, engine: Engine | None, users: list[ConfiguredBuilder]) -> Check:
+def _check_builder(builder: Builder, engine: Engine | None, users: list[ConfiguredBuilder], *, needed: bool) -> Check:
     """What is a warning for a builder that nobody named is the end of a build for one that the file names."""
     subject = f"builder {builder.name}" + (" (current)" if builder.current else "")
     silent = bool(users) and not builder.answering
@@ -223,7 +193,7 @@ def _check_builder(builder: Builder, engine: Engine | None, users: list[Configur
             fix=StartBuilder(name=builder.name),
         )
     message = f"{builder.driver}, {_nodes(builder.nodes)}"
-    if engine is not None and not builds_several_platforms(builder, engine):
+    if (needed or users) and engine is not None and not builds_several_platforms(builder, engine):
         return Check(
             status=Status.FAIL if users else Status.WARN,
             subject=subject,
@@ -302,14 +272,14 @@ def check_registry(answer: RegistryAnswer) -> Check:
     """Whether it answers, and takes the login; what that login may push only a push tells."""
     subject = f"registry {answer.host}"
     if answer.problem is not None:
-        return _failed(subject, answer.problem)
+        return check_problem(subject, answer.problem)
     return Check(status=Status.OK, subject=subject, message="answers")
 
 
 def check_git(git: str | Problem) -> Check:
     """Versions and tags come from git, where the file says so; nothing else needs it."""
     if isinstance(git, Problem):
-        return _failed("git", git, status=Status.WARN)
+        return check_problem("git", git, status=Status.WARN)
     return Check(status=Status.OK, subject="git", message=git)
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from orchestrator.api.backend import Emulation, Node, Placement, PlaceRequest, Refusal
 from orchestrator.buildkit.builders import BuildxVersion, Engine
 from orchestrator.buildkit.untrusted import UnreadableError
 from orchestrator.errors import OrchestratorError
 from orchestrator.model import Model
+from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.probe.ask import BuildxMissingError, ask_builders, ask_buildx, ask_engine, ask_git
-from orchestrator.probe.checks import Found, Problem, RegistryAnswer, Space
-from orchestrator.probe.declared import Declared, foreign_platform, parse_declared
+from orchestrator.probe.checks import Problem, RegistryAnswer, Space
+from orchestrator.probe.declared import Declared, UsedBackend, Wanted, foreign_platform, parse_declared
+from orchestrator.probe.diagnosis import Found
+from orchestrator.probe.facts import host, read_nodes
 from orchestrator.probe.host import free_space, own_architecture, read_handlers
+from orchestrator.probe.node_checks import AskedBackend
 from orchestrator.process.capture import ToolMissingError
 
 _T = TypeVar("_T")
+_NO_IMAGE = "doctor"
+"""Which of equal nodes gets an image is a matter of its name; that one of them does is not."""
 _BUILD_FILE_LIMIT = 16 * 1024 * 1024
 
 
@@ -27,6 +35,13 @@ class Ping(Protocol):
         """Raises `RegistryError` where it does not answer, or refuses the login that there is for it."""
 
 
+class Configure(Protocol):
+    """Makes a backend ready to be asked; only the package of plugins knows them, so it is handed in."""
+
+    def __call__(self, name: str, table: object) -> ConfiguredBackend:
+        """Raises `OrchestratorError` where there is none of this name, or its table has mistakes."""
+
+
 class Scope(Model):
     """What is to be looked at: the folder and the file of the project, and a registry that overrides the file's."""
 
@@ -35,13 +50,14 @@ class Scope(Model):
     registry: str = ""
 
 
-def survey(scope: Scope, environment: Mapping[str, str], ping: Ping) -> Found:
+def survey(scope: Scope, environment: Mapping[str, str], ping: Ping, configure: Configure) -> Found:
     """Ask everybody; whoever does not answer is a `Problem` in the result, never an error."""
     declared = _declared(scope.file)
     engine, missing = _ask_engine(environment)
     architecture = engine.architecture if isinstance(engine, Engine) else own_architecture()
     asked = declared if isinstance(declared, Declared) else Declared()
     registry = scope.registry or asked.registry
+    wanted = asked.platforms or (foreign_platform(architecture),)
     buildx, without_buildx = (None, True) if missing else _ask_buildx(environment)
     return Found(
         engine=engine,
@@ -51,13 +67,43 @@ def survey(scope: Scope, environment: Mapping[str, str], ping: Ping) -> Found:
         else _attempt(lambda: ask_builders(environment, engine_architecture=architecture)),
         architecture=architecture,
         handlers=read_handlers(),
-        wanted=asked.platforms or (foreign_platform(architecture),),
+        wanted=wanted,
         registries=(_ping(registry, environment, ping),) if registry else (),
         git=_attempt(lambda: ask_git(environment)),
         spaces=_spaces(scope.folder, engine),
         declared=declared if isinstance(declared, Problem) else None,
         configured=asked.builders,
+        backends=None
+        if without_buildx
+        else tuple(_ask_backend(used, wanted, scope, environment, configure) for used in asked.backends),
+        nodes_only=asked.nodes_only,
     )
+
+
+def _ask_backend(
+    used: UsedBackend, wanted: tuple[Wanted, ...], scope: Scope, environment: Mapping[str, str], configure: Configure
+) -> AskedBackend:
+    """The nodes of a backend, and where it would build, as a plan asks it."""
+    try:
+        chosen = configure(used.name, used.table)
+    except OrchestratorError as error:
+        hint = "`orchestrate plan` tells all mistakes of the file, with their lines"
+        return AskedBackend(name=used.name, problem=Problem(message=f"cannot be asked: {error.message}", hint=hint))
+    root = Path(os.path.realpath(scope.file.parent))
+    try:
+        nodes = read_nodes({used.name: chosen}, environment, root=root, offline=False)[used.name]
+        placed = {each.platform: _place(chosen, nodes, each, by_name=used.by_name) for each in wanted}
+    except OrchestratorError as error:
+        return AskedBackend(name=used.name, problem=_problem(error))
+    return AskedBackend(name=used.name, nodes=nodes, placed=placed)
+
+
+def _place(chosen: ConfiguredBackend, nodes: tuple[Node, ...], wanted: Wanted, *, by_name: bool) -> Placement | Refusal:
+    """Where a plan would build the platform, or why nowhere."""
+    unless_said = Emulation.ALLOW if by_name and chosen.capabilities.emulation else Emulation.FORBID
+    rule = wanted.emulation or unless_said
+    request = PlaceRequest(image=_NO_IMAGE, platform=wanted.platform, emulation=rule, nodes=nodes, host=host())
+    return chosen.backend.place(request)
 
 
 def _attempt(ask: Callable[[], _T]) -> _T | Problem:

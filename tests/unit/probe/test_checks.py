@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.api import Emulation, Node
 from orchestrator.buildkit.builders import Builder, BuilderNode, BuildxVersion, Engine
 from orchestrator.oci.platform import Platform, parse_platform
 from orchestrator.probe.checks import (
     Check,
     CreateBuilder,
-    Found,
     Problem,
     RegisterHandlers,
     RegistryAnswer,
@@ -21,7 +21,6 @@ from orchestrator.probe.checks import (
     check_platform,
     check_registry,
     check_space,
-    diagnose,
 )
 from orchestrator.probe.declared import ConfiguredBuilder, Wanted
 from orchestrator.probe.host import Handler, Handlers
@@ -41,7 +40,7 @@ def _builder(node: BuilderNode, *, driver: str = "docker") -> Builder:
 
 
 def _platform_check(node: BuilderNode, handlers: Handlers = _NO_HANDLERS, *, forbidden: bool = False) -> Check:
-    wanted = Wanted(platform=_ARM64, forbidden=forbidden)
+    wanted = Wanted(platform=_ARM64, emulation=Emulation.FORBID if forbidden else None)
     return check_platform(wanted, (_builder(node),), "amd64", handlers)
 
 
@@ -56,6 +55,13 @@ def test_no_engine_is_bearable_where_a_builder_runs_elsewhere(*, elsewhere: bool
     """A remote node does not need one."""
     builders = (_builder(_node(), driver="remote"),) if elsewhere else ()
     assert status == check_engine(Problem(message="none"), builders).status
+
+
+@pytest.mark.parametrize(("silent", "status"), [(False, Status.WARN), (True, Status.FAIL)])
+def test_no_engine_is_bearable_where_a_node_answers(*, silent: bool, status: Status) -> None:
+    """A BuildKit of a `tcp://` endpoint does not need one."""
+    node = Node(name="amd-1", platforms=(_ARM64,), provisional=silent)
+    assert status == check_engine(Problem(message="none"), (), (node,)).status
 
 
 @pytest.mark.parametrize(("numbers", "status"), [((0, 19, 9), Status.FAIL), ((0, 20, 0), Status.OK)])
@@ -74,6 +80,11 @@ def test_another_builder_makes_up_for_the_old_store() -> None:
     """One that can is enough."""
     builders = (_builder(_node()), _builder(_node(), driver="docker-container"))
     assert [check.status for check in check_builders(builders, _OLD_STORE)] == [Status.WARN, Status.OK]
+
+
+def test_no_builder_is_missed_where_none_is_needed() -> None:
+    """Nothing is to be created or changed for builds that run on nodes."""
+    assert [Status.OK] == [check.status for check in check_builders((_builder(_node()),), _OLD_STORE, needed=False)]
 
 
 def test_a_remote_node_that_does_not_answer_is_told() -> None:
@@ -137,22 +148,6 @@ def test_git_is_only_a_warning() -> None:
 def test_space(free: int, status: Status) -> None:
     """Under 1 GB builds fail, under 10 GB they may."""
     assert status == check_space(Space(folder="/x", free=free)).status
-
-
-def test_what_was_not_looked_at_has_no_line() -> None:
-    """Without the program `docker` the same failure is not told three times."""
-    found = Found(
-        engine=Problem(message="`docker` is not installed"),
-        buildx=None,
-        builders=None,
-        architecture="amd64",
-        handlers=Handlers(mounted=False),
-        wanted=(),
-        registries=(),
-        git="2.39.5",
-        spaces=(),
-    )
-    assert [check.subject for check in diagnose(found)] == ["docker", "git"]
 
 
 _FARM = ConfiguredBuilder(name="farm", backend="qemu")

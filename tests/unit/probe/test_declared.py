@@ -4,17 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.api import Emulation
 from orchestrator.buildkit.untrusted import UnreadableError
 from orchestrator.oci.platform import parse_platform
 from orchestrator.probe.declared import (
     ConfiguredBuilder,
     Declared,
+    UsedBackend,
     Wanted,
     foreign_platform,
     parse_declared,
     registry_host,
 )
 
+FORBID = Emulation.FORBID
 _FILE = b"""
 format = 1
 [project]
@@ -35,8 +38,8 @@ emulation = "forbid"
 def test_platforms_rules_and_registry_are_read() -> None:
     """Wherever platforms are declared, each once; mistakes are somebody else's to name."""
     wanted = tuple(
-        Wanted(platform=parse_platform(text), forbidden=forbidden)
-        for text, forbidden in (("linux/amd64", True), ("linux/arm64", False), ("linux/s390x", True))
+        Wanted(platform=parse_platform(text), emulation=rule)
+        for text, rule in (("linux/amd64", FORBID), ("linux/arm64", Emulation.ALLOW), ("linux/s390x", FORBID))
     )
     assert Declared(platforms=wanted, registry="ghcr.io") == parse_declared(_FILE)
 
@@ -81,6 +84,49 @@ def test_a_rule_that_is_not_written_forbids_nothing() -> None:
     """The backend decides then."""
     (wanted,) = parse_declared(b'defaults.platforms = ["linux/arm64"]').platforms
     assert not wanted.forbidden
+
+
+_NODES = b'[[backends.native.nodes]]\nname = "n"\n'
+_NATIVE = {"nodes": [{"name": "n"}]}
+
+
+@pytest.mark.parametrize("content", [b"", b"images.a = {}", b"backends.default = 'bake'", b"backends.native.nodes = 7"])
+def test_a_builder_of_this_machine_is_no_node(content: bytes) -> None:
+    """It has a line as a builder."""
+    declared = parse_declared(content)
+    assert ((), False) == (declared.backends, declared.nodes_only)
+
+
+def test_declared_nodes_make_their_backend_the_default() -> None:
+    """As in a plan: nobody has written its name."""
+    declared = parse_declared(_NODES)
+    assert ((UsedBackend(name="native", table=_NATIVE, by_name=False),), True) == (
+        declared.backends,
+        declared.nodes_only,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes_only"),
+    [
+        (b"backends.default = 'native'\n", True),
+        (b"backends.default = 'qemu'\ndefaults.backend = 'native'\nimages.a = {}\n", True),
+        (b"backends.default = 'qemu'\nimages.a.backend = 'native'\n", True),
+        (b"backends.default = 'qemu'\nimages.a = {}\nimages.b.backend = 'native'\n", False),
+        (b"backends.default = 'qemu'\nimages.a = {}\ntemplates.t.backend = 'native'\n", False),
+        (b"backends.default = 'qemu'\nimages.a.backend = 'native'\ninclude = ['x']\n", False),
+    ],
+)
+def test_a_backend_is_used_where_its_name_stands(text: bytes, *, nodes_only: bool) -> None:
+    """A builder of this machine is needed too where an image may be built with it."""
+    declared = parse_declared(text + _NODES)
+    assert ((UsedBackend(name="native", table=_NATIVE),), nodes_only) == (declared.backends, declared.nodes_only)
+
+
+def test_a_file_that_names_very_many_backends_is_not_asked_for_all() -> None:
+    """Somebody else's file may name any number."""
+    content = "".join(f'images.i{number}.backend = "b{number}"\n' for number in range(1000))
+    assert 20 == len(parse_declared(content.encode()).backends)
 
 
 @pytest.mark.parametrize("content", [b"a = ", b"\xff", b"a = " + b"[" * 100_000])
