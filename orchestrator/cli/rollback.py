@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.api.events import TagRestored
+from orchestrator.api.events import TagLeft, TagRestored
 from orchestrator.api.outline import TagOutline
 from orchestrator.cli.insecure import insecure_registries
 from orchestrator.engine.restore import Undoing
@@ -35,7 +35,7 @@ def roll_back(root: Path, environment: Mapping[str, str]) -> None:
         end_orphans(root, folder)
         moves = _read(root, environment)
         if not moves:
-            print_note("there is nothing to undo: no release was cut off here")
+            print_note("there is nothing to undo: no release was left open here")
             return
         fates: list[tuple[Reference, Restored]] = []
         insecure = insecure_registries(environment)
@@ -50,11 +50,14 @@ def roll_back(root: Path, environment: Mapping[str, str]) -> None:
                 print_result(render_restored(reference, move, fate))
                 if fate.is_undone:
                     journal(TagRestored(reference=str(reference), digest=move.before, time=time.time()))
+            left = {str(reference): fate for reference, fate in fates if not fate.is_undone}
+            for name, fate in left.items():
+                journal(TagLeft(reference=name, fate=fate.value, time=time.time()))
         forget_begun(root)
-    left = [str(reference) for reference, fate in fates if not fate.is_undone]
     if left:
         message = f"{len(left)} of {len(fates)} tags could not be undone: {', '.join(left)}"
-        raise RegistryError(message, hints=("remove or move these by hand, as the lines above say",))
+        hint = "remove or move these by hand, as the lines above say; the release is closed, and this is said once"
+        raise RegistryError(message, hints=(hint,))
 
 
 def find_open_moves(root: Path) -> tuple[TagOutline, ...]:
