@@ -164,6 +164,18 @@ class TagRestored(Model, tag="tag-restored"):
     time: float
 
 
+class TagLeft(Model, tag="tag-left"):
+    """A public tag that was to be undone stays as it is, which was said, and nobody tries it again.
+
+    `fate` says why: it `stays` since the registry removes no tags, is `foreign` since somebody else has moved it, or is
+    `lost` since what it pointed at before is not kept.
+    """
+
+    reference: str
+    fate: str
+    time: float
+
+
 class RunFinished(Model, tag="run-finished"):
     """A run ended."""
 
@@ -187,6 +199,7 @@ Event: TypeAlias = (
     | TagsKept
     | TagPut
     | TagRestored
+    | TagLeft
     | RunFinished
 )
 ReaderEvent: TypeAlias = VertexProgress | LogLine | BuildWarning | FailedAt

@@ -68,11 +68,10 @@ def command(  # noqa: PLR0913 (one argument an option)
     from orchestrator.cli.findings import Findings
     from orchestrator.cli.load import find_root
     from orchestrator.cli.parts import PartRequest, choose_part
-    from orchestrator.cli.resume import PlanKeeper, find_begun
+    from orchestrator.cli.resume import Begins, PlanKeeper, find_begun
     from orchestrator.cli.runnable import check_blocked, check_runnable
     from orchestrator.cli.saving import read_expected
     from orchestrator.errors import UsageError
-    from orchestrator.plan.model import Destination
     from orchestrator.plan.saved import render_saved
     from orchestrator.ui.text import print_note
 
@@ -101,6 +100,6 @@ def command(  # noqa: PLR0913 (one argument an option)
         print_note(findings.render())
     whole = begun is None and request.is_whole
     content = render_saved(saved)[1] if whole else None
-    publishes = prepared.plan.destination is Destination.PUSH
-    keeper = PlanKeeper(prepared.loaded.root, content, goes_on=begun is not None, publishes=publishes)
+    begins = Begins.RESUMED if begun else Begins.ANEW
+    keeper = PlanKeeper(prepared.loaded.root, prepared.plan, begins, content)
     execute(prepared, make_run_options(values), keeper=keeper if whole or begun else None)

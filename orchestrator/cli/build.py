@@ -39,7 +39,7 @@ def command(*, resume: bool, rollback: bool, **values: object) -> None:
     from orchestrator.cli.findings import Findings
     from orchestrator.cli.load import find_root
     from orchestrator.cli.prepare import Preparation
-    from orchestrator.cli.resume import PlanKeeper, find_begun, plan_to_keep
+    from orchestrator.cli.resume import Begins, PlanKeeper, find_begun, plan_to_keep
     from orchestrator.cli.resume import resume as go_on
     from orchestrator.cli.rollback import roll_back
     from orchestrator.cli.runnable import check_runnable
@@ -70,6 +70,6 @@ def command(*, resume: bool, rollback: bool, **values: object) -> None:
     if findings.all:
         print_note(findings.render())
     content = None if begun else plan_to_keep(prepared, findings, project, os.environ)
-    publishes = prepared.plan.destination is Destination.PUSH
-    keeper = PlanKeeper(prepared.loaded.root, content, goes_on=begun is not None, publishes=publishes)
+    begins = Begins.RESUMED if begun else Begins.ANEW
+    keeper = PlanKeeper(prepared.loaded.root, prepared.plan, begins, content)
     execute(prepared, make_run_options(values), keeper=keeper)

@@ -22,7 +22,7 @@ from orchestrator.cli.progress import follow_run, write_job_summary
 from orchestrator.cli.recheck import make_input_check
 from orchestrator.cli.reporting import check_report, write_report
 from orchestrator.cli.resume import PlanKeeper
-from orchestrator.cli.rollback import find_open_moves
+from orchestrator.cli.rollback import find_open_moves, tell_open
 from orchestrator.cli.run_options import RunOptions
 from orchestrator.cli.staged import staged_results
 from orchestrator.cli.wiring import RealChildren, real_stores
@@ -40,7 +40,6 @@ from orchestrator.errors import (
     disk_error,
 )
 from orchestrator.plan.estimate import expected_seconds
-from orchestrator.plan.model import Destination
 from orchestrator.process.environment import child_environment
 from orchestrator.process.orphans import end_orphans
 from orchestrator.state.journal import Journal
@@ -48,7 +47,7 @@ from orchestrator.state.result_file import ResultFile, is_own, open_result
 from orchestrator.state.summary import RunResult, continue_result, render_result, summarise_run, tell_more
 from orchestrator.state.workspace import open_run
 from orchestrator.ui.result import render_failures, render_places, render_result_table
-from orchestrator.ui.text import count, print_note, print_result
+from orchestrator.ui.text import print_note, print_result
 from orchestrator.ui.workflow import inert_json, is_workflow
 
 _ERRORS: tuple[type[OrchestratorError], ...] = (
@@ -67,9 +66,6 @@ _WHAT_NOW = {
     VerificationError: "nothing was tagged; look at the image with `orchestrate verify`",
     InterruptedRunError: "the same command with `--resume` goes on; no tag moves before everything is verified",
 }
-
-
-_BOTH_WAYS = "`orchestrate build --push --resume` goes on with it, `orchestrate build --rollback` undoes it"
 
 
 class _Ran(NamedTuple):
@@ -93,12 +89,10 @@ def execute(
         end_orphans(root, folder)
         if not prepared.plan.destination.uses_registry:
             prepare_homes(root, os.environ)
-        if keeper:
-            keeper.begin()
         kept = find_open_moves(root)
-        goes_on = prepared.plan.destination is Destination.PUSH and all(move.run == prepared.plan.run for move in kept)
-        if kept and not goes_on:
-            print_note(f"a release was cut off here, and {count(len(kept), 'tag')} may be half way: {_BOTH_WAYS}")
+        if keeper:
+            keeper.begin(kept)
+        tell_open(root, prepared.plan, kept)
         with (
             Journal(root) as journal,
             follow_run(root, options.progress, os.environ, verbose=options.verbose) as following,

@@ -28,6 +28,7 @@ def command(
     from orchestrator.cli.load import find_root
     from orchestrator.cli.options import PlanOptions
     from orchestrator.cli.prepare import Preparation
+    from orchestrator.cli.resume import Begins, PlanKeeper
     from orchestrator.cli.run_options import RunOptions
     from orchestrator.cli.runnable import check_blocked
     from orchestrator.cli.staged import (
@@ -55,8 +56,10 @@ def command(
     prepared = preparation.plan(loaded, options, destination=Destination.PUSH, released=staged_digests(staged))
     check_unchanged(staged, prepared.plan)
     check_blocked(prepared, preparation.findings)
+    left = later_steps(prepared)
     execute(
-        later_steps(prepared),
+        left,
         RunOptions(style=style, result_file=result_file, progress=progress, project=project),
         earlier=staged,
+        keeper=PlanKeeper(loaded.root, left.plan, Begins.STAGED),
     )

@@ -7,8 +7,10 @@ and is not built again; tags that it has put are its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 
+from orchestrator.api.outline import TagOutline
 from orchestrator.cli.applying import Permissions, revive
 from orchestrator.cli.findings import Findings
 from orchestrator.cli.load import Loaded
@@ -19,10 +21,11 @@ from orchestrator.cli.runnable import check_blocked
 from orchestrator.cli.saving import freeze_plan
 from orchestrator.cli.scope import destination_of
 from orchestrator.config.select import select
-from orchestrator.errors import PlanBlockedError, RegistryError, UsageError, disk_error
+from orchestrator.errors import OrchestratorError, PlanBlockedError, RegistryError, UsageError, disk_error
 from orchestrator.plan.compile import Scope
-from orchestrator.plan.model import Action, Destination
+from orchestrator.plan.model import Action, Destination, Plan
 from orchestrator.plan.saved import SavedPlan, parse_saved
+from orchestrator.plan.undo import tags_of
 from orchestrator.state.begun import FILE, forget_begun, keep_begun, read_begun
 from orchestrator.state.workspace import NAME
 from orchestrator.ui.text import print_note
@@ -84,31 +87,46 @@ def plan_to_keep(
         return None
 
 
-class PlanKeeper:
-    """Keeps the plan of a run while it runs; one that goes on with another has what that one kept.
+class Begins(Enum):
+    """What a run begins with."""
 
-    A build that publishes nothing leaves the plan of a release that was cut off where it is.
+    ANEW = "anew"
+    """A plan of its own."""
+    RESUMED = "resumed"
+    """The plan of the run that was cut off here."""
+    STAGED = "staged"
+    """What another run has verified: only its tags are still to be put."""
+
+
+class PlanKeeper:
+    """Keeps the plan of a run while it runs, for `--resume`, and forgets it when it ends well.
+
+    The plan of a release that was left open stays, unless this run puts one of its tags, too; then there is no going on
+    with it any more.
     """
 
-    def __init__(self, root: Path, content: bytes | None, *, goes_on: bool, publishes: bool) -> None:
+    def __init__(self, root: Path, plan: Plan, begins: Begins, content: bytes | None = None) -> None:
         self._root = root
+        self._plan = plan
+        self._begins = begins
         self._content = content
-        self._goes_on = goes_on
-        self._publishes = publishes
         self._stays_out = False
 
-    def begin(self) -> None:
-        """Before the first step; the run has the lock.
+    def begin(self, kept: tuple[TagOutline, ...]) -> None:
+        """Before the first step; the run has the lock, and `kept` are the tags that earlier ones have left open.
 
         Raises:
             OSError: it cannot be written.
         """
-        self._stays_out = not (self._publishes or self._goes_on) and _is_release(self._root)
-        if self._stays_out or self._goes_on:
+        if self._begins is Begins.RESUMED:
+            return
+        begun = begun_release(self._root)
+        self._stays_out = self._leaves_alone(begun, kept)
+        if self._stays_out:
             return
         if self._content is not None:
             keep_begun(self._root, self._content)
-        else:
+        elif not (self._begins is Begins.STAGED and begun and begun.plan.run == self._plan.run):
             forget_begun(self._root)
 
     def end(self) -> None:
@@ -116,14 +134,26 @@ class PlanKeeper:
         if not self._stays_out:
             forget_begun(self._root)
 
+    def _leaves_alone(self, begun: SavedPlan | None, kept: tuple[TagOutline, ...]) -> bool:
+        """Whether the plan that was begun here is none of this run's business."""
+        if begun is None:
+            return self._begins is Begins.STAGED
+        run = begun.plan.run
+        left = {move.reference for move in kept if move.run == run}
+        if left & tags_of(self._plan):
+            return False
+        if self._begins is Begins.STAGED:
+            return run != self._plan.run
+        return bool(left) or self._plan.destination is not Destination.PUSH
 
-def _is_release(root: Path) -> bool:
-    """Whether the run that was cut off here was to put tags."""
+
+def begun_release(root: Path) -> SavedPlan | None:
+    """The plan that was begun last here and did not end well, if it is one that puts tags and can be read."""
     try:
         begun = find_begun(root)
-    except UsageError:
-        return False
-    return begun is not None and begun.plan.destination == Destination.PUSH.value
+    except OrchestratorError:  # whoever is to go on with it is told why it cannot be read
+        return None
+    return begun if begun is not None and begun.plan.destination == Destination.PUSH.value else None
 
 
 def _check_asked(loaded: Loaded, scope: Scope, options: PlanOptions) -> None:

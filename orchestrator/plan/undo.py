@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from typing import Final
 
-from orchestrator.api.events import Event, RunFinished, RunStarted, TagPut, TagRestored, TagsKept
-from orchestrator.api.outline import TagOutline
-from orchestrator.plan.model import Destination
+from orchestrator.api.events import Event, RunFinished, RunStarted, TagLeft, TagRestored, TagsKept
+from orchestrator.api.outline import ImageOutline, StepOutline, TagOutline
+from orchestrator.plan.model import Plan
+from orchestrator.plan.outline import outline_images, outline_steps
+
+_PROMOTE: Final = "promote"
+"""The kind of the steps that put tags."""
 
 
 class Restored(Enum):
@@ -35,25 +40,33 @@ class Restored(Enum):
 def open_moves(events: Iterable[Event]) -> tuple[TagOutline, ...]:
     """The tags that runs were about to move, or have moved, in their order, and did not end well.
 
-    A run that ends well has dealt with those that it put, and with all of its own if it went on with a run that was cut
-    off; a build of something else leaves them open. Which have moved only the registry knows: a run may be killed
-    between a PUT and what it says of it.
+    A release that ends well has dealt with all of its tags, whoever was about to move them before: it has put them, or
+    has found that they stood where they are to be. A build of something else leaves them open. Which have moved only
+    the registry knows: a run may be killed between a PUT and what it says of it.
     """
     moves: dict[str, TagOutline] = {}
-    put: set[str] = set()
-    publishes = False
+    released: frozenset[str] = frozenset()
     for event in events:
         match event:
             case RunStarted():
-                publishes = event.destination == Destination.PUSH.value
+                released = _released_tags(event.steps, event.images)
             case TagsKept():
                 moves = {move.reference: move for move in event.moves}
-            case TagPut():
-                put.add(event.reference)
-            case TagRestored():
+            case TagRestored() | TagLeft():
                 moves.pop(event.reference, None)
-            case RunFinished(exit_code=0, run=run) if publishes:
-                moves = {name: move for name, move in moves.items() if move.run != run and name not in put}
+            case RunFinished(exit_code=0):
+                moves = {name: move for name, move in moves.items() if name not in released}
             case _:
                 pass
     return tuple(moves.values())
+
+
+def tags_of(plan: Plan) -> frozenset[str]:
+    """The tags that are as declared once a plan has been run well; none where it releases nothing."""
+    return _released_tags(outline_steps(plan.steps, {}), outline_images(plan))
+
+
+def _released_tags(steps: Iterable[StepOutline], images: Iterable[ImageOutline]) -> frozenset[str]:
+    """Those of the images that are published; a step that has none to put, since all stand, is there, too."""
+    published = {step.image for step in steps if step.kind == _PROMOTE}
+    return frozenset(tag for image in images if image.name in published for tag in image.tags)

@@ -15,7 +15,16 @@ from typing import BinaryIO, Final, Self
 
 import msgspec
 
-from orchestrator.api.events import Event, LogLine, RunFinished, RunStarted, TagPut, TagRestored, TagsKept
+from orchestrator.api.events import (
+    Event,
+    LogLine,
+    RunFinished,
+    RunStarted,
+    TagLeft,
+    TagPut,
+    TagRestored,
+    TagsKept,
+)
 from orchestrator.model import Model
 from orchestrator.state.beneath import Durability, Missing, open_folder, open_regular, write_whole
 from orchestrator.state.workspace import NAME
@@ -92,7 +101,7 @@ class Journal:
         if self._file is None:
             self._file = _continue(self._root)
         self._file.write(line)
-        if isinstance(event, RunStarted | TagsKept | TagPut | TagRestored | RunFinished):
+        if isinstance(event, RunStarted | TagsKept | TagPut | TagRestored | TagLeft | RunFinished):
             os.fsync(self._file.fileno())
 
 

@@ -16,6 +16,7 @@ from orchestrator.api.events import (
     RunStarted,
     StepFinished,
     StepStarted,
+    TagLeft,
     TagPut,
     TagRestored,
     TagsKept,
@@ -92,7 +93,7 @@ def gather(events: Iterable[Event]) -> Seen:
             seen.outline = event
         _take(event, seen)
         # not all events have a time of their own, and what is undone is undone after the run
-        if hasattr(event, "time") and not isinstance(event, TagRestored):
+        if hasattr(event, "time") and not isinstance(event, TagRestored | TagLeft):
             seen.last = max(seen.last, event.time)
     return seen
 

@@ -19,6 +19,7 @@ from orchestrator.api.events import (
     StepFinished,
     StepStarted,
     StepState,
+    TagLeft,
     TagPut,
     TagRestored,
     TagsKept,
@@ -162,6 +163,8 @@ def test_what_was_undone_after_the_run_is_said() -> None:
     put = TagPut(step=PROMOTE, reference="r/app:1", digest="sha256:2", previous="sha256:1", time=101)
     data = fold(begun("promote"), put, TagRestored(reference="r/app:1", digest="sha256:1", time=9999))
     assert ("undone", 1.0) == (image_of(data).tags[0].state, data.seconds)
+    data = fold(begun("promote"), put, TagLeft(reference="r/app:1", fate="stays", time=9999))
+    assert ("put", 1.0) == (image_of(data).tags[0].state, data.seconds)
 
 
 def test_failures_keep_their_lines_and_hints() -> None:
