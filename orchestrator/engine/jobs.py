@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from statistics import median
 from typing import Final
@@ -11,7 +11,7 @@ from orchestrator.api.invocation import StepId
 from orchestrator.plan import stepnames
 from orchestrator.plan.grouping import Group
 from orchestrator.plan.model import CopyStep, GateStep, PromoteStep, SolveStep, Step, TestStep, VerifyStep
-from orchestrator.plan.schedule import Job, NodeKey, seats_of
+from orchestrator.plan.schedule import Job, NodeKey, Seat, seats_of
 
 _UNKNOWN: Final = 1.0
 """Seconds that a solve counts where nothing was ever built: then the longest chain goes first."""
@@ -54,6 +54,12 @@ def make_jobs(
             case _:
                 jobs.append(Job(step.id, step.needs))
     return tuple(jobs)
+
+
+def most_at_once(jobs: Iterable[Job], seats: Mapping[NodeKey, Seat], *, limit: int) -> int:
+    """How many jobs that take a slot may run at a time: so many in all, and what the nodes of any of them take."""
+    used = {key for job in jobs for key in job.seats}
+    return max(1, min(limit, sum(max(1, seats[key].slots) for key in used)))
 
 
 def _held(steps: tuple[Step, ...]) -> dict[str, list[StepId]]:

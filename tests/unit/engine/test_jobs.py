@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrator.engine.jobs import Publish, make_jobs
+import pytest
+
+from orchestrator.engine.jobs import Publish, make_jobs, most_at_once
 from orchestrator.plan.model import PromoteStep
+from orchestrator.plan.schedule import Job, Seat
 from tests.unit.plan.samples import HEAD, compile_text
 
 PROJECT = (
@@ -29,3 +32,17 @@ def test_tags_of_whole_images_wait_for_what_is_theirs() -> None:
         "promote-moving:base": ("verify:base", "promote:base"),
         "promote-moving:app": ("verify:app", *copies, "promote:app"),
     } == own
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(1, 1), (4, 4), (16, 5)])
+def test_no_more_run_at_a_time_than_is_allowed_and_nodes_take(limit: int, expected: int) -> None:
+    """Nodes on which nothing of the plan may run do not count."""
+    one, other, unused = ("native", "one"), ("native", "other"), ("native", "unused")
+    jobs = (Job("solve:a", seats=(one,)), Job("solve:b", seats=(one, other)), Job("gate:release"))
+    seats = {one: Seat(slots=3), other: Seat(slots=2), unused: Seat(slots=8)}
+    assert expected == most_at_once(jobs, seats, limit=limit)
+
+
+def test_a_run_without_builds_does_one_thing_at_a_time() -> None:
+    """As far as anybody counts."""
+    assert 1 == most_at_once((Job("gate:release"),), {}, limit=8)
