@@ -59,6 +59,7 @@ EXAMPLES: Final[tuple[StreamLine, ...]] = (
                 version="1.2.3",
             ),
         ),
+        at_once=4,
     ),
     StepStarted(step="solve:api", time=1764000000.1, node="default"),
     ChildStarted(steps=("solve:api",), argv=("docker", "buildx", "build", "api"), time=1764000000.2),

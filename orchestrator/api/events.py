@@ -21,7 +21,10 @@ class StepState(Enum):
 
 
 class RunStarted(Model, tag="run-started"):
-    """A run begins: what it is going to do, so that whoever reads the events needs nothing else."""
+    """A run begins: what it is going to do, so that whoever reads the events needs nothing else.
+
+    `at_once` is how many solves and tests may run at a time: what `--jobs` allows, and what the nodes take.
+    """
 
     run: str
     time: float
@@ -29,6 +32,7 @@ class RunStarted(Model, tag="run-started"):
     destination: str
     steps: tuple[StepOutline, ...]
     images: tuple[ImageOutline, ...]
+    at_once: int = 1
 
 
 class StepStarted(Model, tag="step-started"):

@@ -16,7 +16,7 @@ from orchestrator.state.logs import StepLogs
 from orchestrator.state.summary import RunResult
 from orchestrator.ui.jsonl import JsonProgress
 from orchestrator.ui.plain import PlainProgress
-from orchestrator.ui.text import colour_for, print_line, print_note, printable
+from orchestrator.ui.text import colour_for, print_line, print_note, printable, printable_log
 from orchestrator.ui.ticker import Ticker
 from orchestrator.ui.workflow import is_workflow
 
@@ -78,7 +78,7 @@ def follow_run(root: Path, asked: str, environment: Mapping[str, str], *, verbos
     mode = choose_mode(asked, environment, is_terminal=sys.stderr is not None and sys.stderr.isatty())
     progress, period = _make(mode, root, environment, verbose=verbose)
     with ExitStack() as stack:
-        logs = stack.enter_context(StepLogs(root, printable))
+        logs = stack.enter_context(StepLogs(root, printable, printable_log))
         stack.callback(_close, progress, logs)
         stack.enter_context(Ticker(progress.tick, period=period))
         yield Following(logs, progress, mode)

@@ -7,67 +7,69 @@ other files would be taken over by every later plan, on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from threading import Lock
 
 from msgspec import structs
 
-from orchestrator.cli.load import Loaded
 from orchestrator.cli.prepare import Prepared
-from orchestrator.cli.recollect import Asked, look
 from orchestrator.errors import PlanBlockedError
-from orchestrator.oci.digest import Digest, digest_bytes
+from orchestrator.oci.digest import digest_bytes
 from orchestrator.plan.compile import published_parents, selected_images
-from orchestrator.plan.image import build_id
+from orchestrator.plan.image import Image, build_id
 from orchestrator.plan.inputs import UNKNOWN, InputManifest
 from orchestrator.plan.model import SolveStep
+from orchestrator.plan.sights import Outside, build_platforms
 from orchestrator.plan.stale import stale_inputs
+from orchestrator.probe.inputs import Ground
 from orchestrator.probe.regular import read_regular
 from orchestrator.probe.sources import MAX_DOCKERFILE
+from orchestrator.state.statcache import HeldCache
 
 
 def make_input_check(prepared: Prepared) -> Callable[[SolveStep], None]:
     """The check of one solve, for threads; it raises PlanBlockedError where something has changed."""
-    loaded, facts = prepared.loaded, prepared.facts
-    images = selected_images(loaded.declared, prepared.scope)
-    published = published_parents(loaded.declared, images, facts)
-    alone = Lock()  # one walk after the other: they share the stat cache
+    return _InputCheck(prepared)
 
-    def check(step: SolveStep) -> None:
+
+class _InputCheck:
+    """What the checks of a run have in common: however many images there are, one costs what its own files cost."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        loaded, facts = prepared.loaded, prepared.facts
+        images = selected_images(loaded.declared, prepared.scope)
+        published = published_parents(loaded.declared, images, facts)
+        self._root = loaded.root
+        self._then = facts.inputs
+        self._listings = prepared.listings
+        self._images = {image.name: image for image in images}
+        self._dockerfiles = frozenset(loaded.dockerfiles)
+        self._cache = HeldCache(loaded.root)
+        self._ground = Ground(
+            Outside(images=images, reader=loaded.reader, bases=facts.bases, published=published, host=facts.host),
+            loaded.declared.edges,
+            root=loaded.root,
+            built_on=build_platforms(prepared.placed, facts.nodes, facts.host),
+        )
+
+    def __call__(self, step: SolveStep) -> None:
         builds = (build_id(step.image, platform) for platform in step.solve.platforms)
-        then = {build: facts.inputs[build] for build in builds if build in facts.inputs}
+        then = {build: self._then[build] for build in builds if build in self._then}
         if not then:
             return
-        with alone:
-            asked = Asked(
-                root=loaded.root,
-                images=images,
-                dockerfiles=_read_dockerfiles(loaded, step.image),
-                placed=prepared.placed,
-                published=published,
-                rules=facts.state,
-                takes_over=False,
-            )
-            seen = look(asked, loaded.declared, facts, loaded.reader, only=frozenset({step.image}))
+        image = self._images[step.image]
+        dockerfiles = {path: digest_bytes(content) for path, content in self._read_dockerfiles(image)}
+        seen = self._ground.read((image,), dockerfiles, self._cache.look())
         now = {build: _with_files(old, seen.manifests[build]) for build, old in then.items()}
-        changed = tuple(stale_inputs(then, now, prepared.listings, seen.listings))
+        changed = tuple(stale_inputs(then, now, self._listings, seen.listings))
         if changed:
             message = f"{changed[0].message}, while it was built"
             raise PlanBlockedError(message, hints=("nothing of it is taken: run it again",))
 
-    return check
-
-
-def _read_dockerfiles(loaded: Loaded, name: str) -> dict[str, Digest]:
-    return {path: digest_bytes(content) for path, content in _dockerfiles(loaded, name)}
-
-
-def _dockerfiles(loaded: Loaded, name: str) -> Iterator[tuple[str, bytes]]:
-    """The Dockerfiles of an image that were read when it was planned, as they are now."""
-    image = next(image for image in loaded.declared.images if image.name == name)
-    for path in {variant.options.dockerfile for variant in image.variants} & loaded.dockerfiles.keys():
-        content = read_regular(str(loaded.root / path), MAX_DOCKERFILE + 1)
-        if content is not None:
-            yield path, content
+    def _read_dockerfiles(self, image: Image) -> Iterator[tuple[str, bytes]]:
+        """The Dockerfiles of an image that were read when it was planned, as they are now."""
+        for path in {variant.options.dockerfile for variant in image.variants} & self._dockerfiles:
+            content = read_regular(str(self._root / path), MAX_DOCKERFILE + 1)
+            if content is not None:
+                yield path, content
 
 
 def _with_files(then: InputManifest, now: InputManifest) -> InputManifest:

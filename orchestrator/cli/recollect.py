@@ -111,12 +111,8 @@ def look(
     declared: Declared,
     facts: RunFacts,
     reader: DockerfileReader,
-    *,
-    only: frozenset[str] | None = None,
 ) -> Inputs:
     """What the images are made from, as it lies on disk, over the external images that the facts tell of.
-
-    `only` are the images to look at, of all that are asked about.
 
     Raises:
         PlanBlockedError: a file of a context does not stop changing.
@@ -127,7 +123,6 @@ def look(
         root=asked.root,
         dockerfiles=asked.dockerfiles,
         built_on=build_platforms(asked.placed, facts.nodes, facts.host),
-        only=only,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from statistics import median
 from typing import Final
@@ -10,8 +10,8 @@ from typing import Final
 from orchestrator.api.invocation import StepId
 from orchestrator.plan import stepnames
 from orchestrator.plan.grouping import Group
-from orchestrator.plan.model import GateStep, PromoteStep, SolveStep, Step, TestStep
-from orchestrator.plan.schedule import Job, NodeKey, seats_of
+from orchestrator.plan.model import CopyStep, GateStep, PromoteStep, SolveStep, Step, TestStep, VerifyStep
+from orchestrator.plan.schedule import Job, NodeKey, Seat, seats_of
 
 _UNKNOWN: Final = 1.0
 """Seconds that a solve counts where nothing was ever built: then the longest chain goes first."""
@@ -39,7 +39,7 @@ def make_jobs(
     """
     shared = {step: group.needs for group in groups for step in group.steps}
     typical = median(seconds.values()) if seconds else _UNKNOWN
-    ids = {step.id for step in steps}
+    held = _held(steps)
     jobs = []
     for step in steps:
         match step:
@@ -50,15 +50,29 @@ def make_jobs(
             case GateStep():
                 jobs.append(Job(step.id, step.needs, soft=publish is Publish.FINISHED))
             case PromoteStep() if publish is Publish.FINISHED:
-                jobs.append(Job(step.id, (*step.needs, *_own(step, ids))))
+                jobs.append(Job(step.id, (*step.needs, *_own(step, held))))
             case _:
                 jobs.append(Job(step.id, step.needs))
     return tuple(jobs)
 
 
-def _own(step: PromoteStep, ids: Collection[StepId]) -> tuple[StepId, ...]:
-    """What tags of one image wait for where a gate lets others fail: it is verified and copied, fixed tags stand."""
-    fixed = stepnames.promote_id(step.image)
-    found = [stepnames.verify_id(step.image)] + ([fixed] if step.id != fixed else [])
-    copies = stepnames.copies_of(step.image)
-    return (*(name for name in found if name in ids), *(name for name in ids if name.startswith(copies)))
+def most_at_once(jobs: Iterable[Job], seats: Mapping[NodeKey, Seat], *, limit: int) -> int:
+    """How many jobs that take a slot may run at a time: so many in all, and what the nodes of any of them take."""
+    used = {key for job in jobs for key in job.seats}
+    return max(1, min(limit, sum(max(1, seats[key].slots) for key in used)))
+
+
+def _held(steps: tuple[Step, ...]) -> dict[str, list[StepId]]:
+    """What the tags of each image wait for where a gate lets others fail, in the order of the plan."""
+    held: dict[str, list[StepId]] = {}
+    for step in steps:
+        if isinstance(step, VerifyStep | CopyStep) or (
+            isinstance(step, PromoteStep) and step.id == stepnames.promote_id(step.image)
+        ):
+            held.setdefault(step.image, []).append(step.id)
+    return held
+
+
+def _own(step: PromoteStep, held: Mapping[str, list[StepId]]) -> tuple[StepId, ...]:
+    """What tags of one image wait for: it is verified and copied, and its fixed tags stand before others move."""
+    return tuple(name for name in held.get(step.image, ()) if name != step.id)

@@ -24,7 +24,7 @@ from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import TagOutline
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.invoke import Emit, Invoker
-from orchestrator.engine.jobs import Publish, make_jobs
+from orchestrator.engine.jobs import Publish, make_jobs, most_at_once
 from orchestrator.engine.losses import REST, Losses
 from orchestrator.engine.nodes import Nodes
 from orchestrator.engine.perform import Performer
@@ -130,6 +130,7 @@ class Engine:
         self._tests = _tests_by_solve(plan)
         seats = offered_seats(work.nodes)
         jobs = make_jobs(plan.steps, seats, work.seconds, work.publish, groups=work.lowered.groups)
+        self._at_once = most_at_once(jobs, seats, limit=work.jobs)
         self._schedule = Schedule(jobs, seats, limit=work.jobs)
         self._running: dict[asyncio.Task[_Ended], Step] = {}
         self._exit_code = 0
@@ -154,6 +155,7 @@ class Engine:
                 destination=plan.destination.value,
                 steps=outline_steps(plan.steps, self._work.seconds),
                 images=outline_images(plan),
+                at_once=self._at_once,
             )
         )
         if self._work.kept:

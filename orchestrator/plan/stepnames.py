@@ -52,11 +52,6 @@ def copy_id(image: str, target: Repository) -> StepId:
     return f"copy:{image}:{target}"
 
 
-def copies_of(image: str) -> str:
-    """How the ids of all copies of an image begin."""
-    return f"copy:{image}:"
-
-
 def export_id(image: str) -> StepId:
     """The layout of an image where the user asked for it."""
     return f"export:{image}"

@@ -69,6 +69,9 @@ class _Registry:
             wanted = ".".join(map(str, spec.api))
             message = f"it needs plugin API {wanted}, this is {'.'.join(map(str, API_VERSION))}"
             raise PluginError(message)
+        if not _is_table(spec.config):
+            message = f"the `config` of backend `{spec.name}` is no subclass of `orchestrator.api.Table`"
+            raise PluginError(message)
         self.specs[spec.name] = spec
 
 
@@ -85,10 +88,8 @@ def find_backends() -> Found:
             others = manager.get_plugins()
             manager.register(plugin, name=entry.name)
             manager.subset_hook_caller("orchestrator_backends", others)(registry=registry)
-        except Exception as error:  # noqa: BLE001 (a plugin may raise anything; it is named and left out)
-            broken.append(
-                BrokenPlugin(name=entry.name, distribution=_distribution(entry), message=f"{error}" or repr(error))
-            )
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin may raise anything; it is named and left out)
+            broken.append(BrokenPlugin(name=entry.name, distribution=_distribution(entry), message=_reason(error)))
     return Found(specs=registry.specs, broken=tuple(broken))
 
 
@@ -127,6 +128,16 @@ def configure(spec: BackendSpec, table: object | None) -> ConfiguredBackend:
     backend = call(spec.name, "start", lambda: spec.factory(config))
     guarded = GuardedBackend(backend, spec.name)
     return ConfiguredBackend(name=spec.name, backend=guarded, capabilities=spec.capabilities)
+
+
+def _is_table(config: object) -> bool:
+    """Whether this is the type of a table; nothing makes a plugin keep to what is declared."""
+    return isinstance(config, type) and issubclass(config, Table)
+
+
+def _reason(error: BaseException) -> str:
+    """What a plugin raised, in words; how it wanted to end the program says nothing by itself."""
+    return repr(error) if isinstance(error, SystemExit) else f"{error}" or repr(error)
 
 
 def _precedence(entry: EntryPoint) -> tuple[bool, str]:

@@ -39,7 +39,7 @@ def call(name: str, what: str, function: Callable[[], _T]) -> _T:
     """
     try:
         return function()
-    except Exception as error:  # a plugin may raise anything; it is named
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; it is named
         message = f"backend `{name}` failed to {what}: {error!r}"
         raise PluginError(message, hints=_HINTS) from error
 

@@ -7,6 +7,7 @@ import posixpath
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from orchestrator.api.solve import is_remote
@@ -22,7 +23,7 @@ from orchestrator.plan.context import Listing
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import Image, Variant, build_id
 from orchestrator.plan.inputs import InputManifest, begin_manifest, complete_manifest
-from orchestrator.plan.sights import FolderSight, Outside, Seer, Sight
+from orchestrator.plan.sights import FolderSight, Outside, Parents, Seer, Sight
 from orchestrator.plan.standing import edges_by_child
 from orchestrator.probe.regular import read_regular
 from orchestrator.state.context import Contexts
@@ -56,7 +57,6 @@ def read_inputs(
     root: Path,
     dockerfiles: Mapping[str, Digest],
     built_on: Mapping[str, Platform],
-    only: frozenset[str] | None = None,
 ) -> Inputs:
     """Read what the images of a plan, which are in order, are made from.
 
@@ -66,35 +66,68 @@ def read_inputs(
         root: the folder that paths are relative to.
         dockerfiles: the digests of the Dockerfiles that were read, by path.
         built_on: the platform on which each build runs, as `build_platforms` gives it.
-        only: the images to read; of the others nothing is known then, and what stands on them is not known either.
 
     Raises:
         PlanBlockedError: a file does not stop changing.
     """
+    ground = Ground(outside, edges, root=root, built_on=built_on)
     with open_stat_cache(root) as cache:
-        reader = _InputReader(outside, root, dockerfiles, cache)
-        by_child = edges_by_child(edges)
-        for image in outside.images if only is None else (image for image in outside.images if image.name in only):
+        return ground.read(outside.images, dockerfiles, cache)
+
+
+class Ground:
+    """What all looks at the images of a plan have in common, worked out once; the arguments are as for `read_inputs`.
+
+    It serves threads: what images see is worked out one after the other, and files are read side by side.
+    """
+
+    def __init__(
+        self, outside: Outside, edges: Iterable[Edge], *, root: Path, built_on: Mapping[str, Platform]
+    ) -> None:
+        self.root = root
+        self._host = outside.host
+        self._by_child = edges_by_child(edges)
+        self._built_on = built_on
+        self._seer = Seer(outside)
+        self._alone = Lock()
+
+    def read(self, images: Iterable[Image], dockerfiles: Mapping[str, Digest], cache: StatCache) -> Inputs:
+        """Read what some of the images are made from, as it is now; of the others, and what stands on them, nothing.
+
+        Raises:
+            PlanBlockedError: a file does not stop changing.
+        """
+        reader = _InputReader(self, dockerfiles, cache)
+        for image in images:
             for variant in image.variants:
-                build = build_id(image.name, variant.platform)
-                given = tuple(edge for edge in by_child.get(image.name, ()) if variant.platform in edge.platforms)
-                reader.read(build, image, variant, given, built_on.get(build, outside.host))
-    return Inputs(
-        manifests=reader.manifests,
-        listings=reader.listings,
-        found=tuple(dict.fromkeys(reader.found)),
-        texts=reader.texts,
-    )
+                reader.read(image, variant)
+        return Inputs(
+            manifests=reader.manifests,
+            listings=reader.listings,
+            found=tuple(dict.fromkeys(reader.found)),
+            texts=reader.texts,
+        )
+
+    def build_platform(self, image: Image, variant: Variant) -> Platform:
+        """The platform on which a variant is built."""
+        return self._built_on.get(build_id(image.name, variant.platform), self._host)
+
+    def see(self, image: Image, variant: Variant) -> tuple[Sight, Parents]:
+        """What a variant sees, and what it takes of images of this project."""
+        edges = tuple(edge for edge in self._by_child.get(image.name, ()) if variant.platform in edge.platforms)
+        platform = self.build_platform(image, variant)
+        with self._alone:  # it tells what it knows apart by identity
+            return self._seer.see(image, variant, edges, platform), self._seer.find_parents(variant, edges, platform)
 
 
 class _InputReader:
-    def __init__(self, outside: Outside, root: Path, dockerfiles: Mapping[str, Digest], cache: StatCache) -> None:
+    def __init__(self, ground: Ground, dockerfiles: Mapping[str, Digest], cache: StatCache) -> None:
         self.manifests: dict[str, InputManifest] = {}
         self.listings: dict[Digest, Listing] = {}
         self.found: list[Diagnostic] = []
         self.texts: dict[str, str] = {}
-        self._seer = Seer(outside)
-        self._root = str(root)
+        self._ground = ground
+        self._root = str(ground.root)
         self._dockerfiles = dockerfiles
         self._contexts = Contexts(cache)
         self._rules: dict[str, IgnoreRules | None] = {}
@@ -104,12 +137,9 @@ class _InputReader:
         self._begun: dict[tuple[int, int], InputManifest] = {}
         self._inputs: dict[str, Digest | None] = {}
 
-    def read(
-        self, build: str, image: Image, variant: Variant, edges: tuple[Edge, ...], build_platform: Platform
-    ) -> None:
+    def read(self, image: Image, variant: Variant) -> None:
         """Make the manifest of one build; those of its parents are made."""
-        sight = self._seer.see(image, variant, edges, build_platform)
-        parents = self._seer.find_parents(variant, edges, build_platform)
+        sight, parents = self._ground.see(image, variant)
         key = id(sight), id(variant.options)
         if key not in self._begun:
             self.found += sight.warnings
@@ -119,8 +149,9 @@ class _InputReader:
             variant.platform,
             parents={name: self._inputs.get(parent) for name, parent in parents.builds.items()},
             images=parents.images,
-            build_platform=_needed(sight.uses_build_platform, build_platform),
+            build_platform=_needed(sight.uses_build_platform, self._ground.build_platform(image, variant)),
         )
+        build = build_id(image.name, variant.platform)
         self.manifests[build] = manifest
         self._inputs[build] = None if manifest.unknown else manifest.digest
 

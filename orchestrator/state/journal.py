@@ -100,7 +100,7 @@ class Journal:
             return
         if self._file is None:
             self._file = _continue(self._root)
-        self._file.write(line)
+        _append(self._file.fileno(), line)
         if isinstance(event, RunStarted | TagsKept | TagPut | TagRestored | TagLeft | RunFinished):
             os.fsync(self._file.fileno())
 
@@ -130,6 +130,18 @@ def _begin(root: Path, lines: bytes) -> BinaryIO:
             open_regular(FILE, folder).close()  # what is none of ours is not replaced
         write_whole(FILE, folder, lambda file: file.write(head + lines), Durability.SYNCED)
         return _open_end(folder)
+
+
+def _append(file: int, line: bytes) -> None:
+    """Add a whole line, or nothing: what would be glued to half of one is lost with it."""
+    whole = os.fstat(file).st_size
+    try:
+        while line:
+            line = line[os.write(file, line) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file, whole)
+        raise
 
 
 def _open_end(folder: int) -> BinaryIO:

@@ -47,11 +47,17 @@ class _Log:
 
 
 class StepLogs:
-    """Writes the logs of a run that holds the lock of the workspace; `clean` makes a line of a text of others."""
+    """Writes the logs of a run that holds the lock of the workspace.
 
-    def __init__(self, root: Path, clean: Callable[[str], str], limits: Limits | None = None) -> None:
+    `clean` makes a line of a text of others, `clean_log` of what a build printed as one.
+    """
+
+    def __init__(
+        self, root: Path, clean: Callable[[str], str], clean_log: Callable[[str], str], limits: Limits | None = None
+    ) -> None:
         self._root = root
         self._clean = clean
+        self._clean_log = clean_log
         self._limits = limits or Limits()
         self._folder: int | None = None
         self._logs: dict[StepId, _Log] = {}
@@ -130,7 +136,7 @@ class StepLogs:
         if log.speaker != event.vertex:
             log.speaker = event.vertex
             parts.append(f"==== {self._vertexes.get(event.step, {}).get(event.vertex, event.vertex[:80])}\n")
-        parts.append(f"{self._clean(event.text)}\n")
+        parts.append(f"{self._clean_log(event.text)}\n")
         self._write(event.step, log, "".join(parts))
 
     def _write(self, step: StepId, log: _Log, text: str) -> None:

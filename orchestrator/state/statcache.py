@@ -36,6 +36,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Final, TypeAlias
 
 import msgspec
@@ -57,6 +58,8 @@ _MAX_BYTES: Final = 512 * 1024 * 1024
 
 Stamp: TypeAlias = tuple[int, int, int, int, int, int]
 """Device, inode, mode, size, mtime and ctime."""
+_Found: TypeAlias = "dict[bytes, dict[bytes, Folder]]"
+"""Folders by their paths in a context, by context."""
 
 
 class Folder(Model, array_like=True):
@@ -116,9 +119,11 @@ def encode_stamps(stamps: list[Stamp]) -> bytes:
 class KnownContext:
     """What is known of one context: what was kept by runs before, and what this one keeps instead."""
 
-    def __init__(self, before: dict[bytes, Folder], clock: Reading | None) -> None:
+    def __init__(
+        self, before: dict[bytes, Folder], clock: Reading | None, now: dict[bytes, Folder] | None = None
+    ) -> None:
         self.before = before
-        self.now: dict[bytes, Folder] = {}
+        self.now: dict[bytes, Folder] = {} if now is None else now
         self._clock = clock
         self._is_finished = False
 
@@ -147,20 +152,23 @@ class KnownContext:
 
 
 class StatCache:
-    """The cache of one project for the length of one run."""
+    """The cache of one project for one look at its contexts; `found` is what looks before it have found."""
 
-    def __init__(self, workspace: bytes, clock: Reading | None, content: _Content | None) -> None:
+    def __init__(
+        self, workspace: bytes, clock: Reading | None, content: _Content | None, found: _Found | None = None
+    ) -> None:
         self.workspace = workspace
         self._clock = clock
         self._content = content
         self._contexts: dict[bytes, KnownContext] = {}
+        self._found: _Found = {} if found is None else found
 
     def context(self, root: bytes) -> KnownContext:
         """What is known of the context in this folder, an absolute path without links."""
         known = self._contexts.get(root)
         if known is None:
             before = self._content.contexts.get(root, {}) if self._content else {}
-            known = self._contexts[root] = KnownContext(before, self._clock)
+            known = self._contexts[root] = KnownContext(before, self._clock, self._found.setdefault(root, {}))
         return known
 
     def to_write(self) -> _Content | None:
@@ -201,7 +209,7 @@ def open_stat_cache(project: Path, clock: Clock = read_clock) -> Iterator[StatCa
             write_whole(_IGNORE, folder, lambda file: file.write(b"*\n"), Durability.LAZY)
         reading = clock(folder)
         content = _read(folder, reading) if reading else None
-    cache = StatCache(os.path.realpath(os.fsencode(project)) + b"/" + NAME.encode(), reading, content)
+    cache = StatCache(_workspace(project), reading, content)
     try:
         yield cache
     finally:
@@ -209,6 +217,39 @@ def open_stat_cache(project: Path, clock: Clock = read_clock) -> Iterator[StatCa
         if content is not None:
             with suppress(OSError), open_folder(project, (NAME,), Missing.FAIL) as folder:
                 _write(folder, content, clock(folder))
+
+
+class HeldCache:
+    """The cache of a project for whoever looks at its contexts again and again, in threads; the file is read once.
+
+    What is found out stays in memory, and is not written: who looks at some of the images cannot tell what of the file
+    is still of use to others. Each look has its own reading of the clock, so that a file that was too young for the
+    look before is kept by the next.
+    """
+
+    def __init__(self, project: Path, clock: Clock = read_clock) -> None:
+        self._project = project
+        self._ask = clock
+        self._alone = Lock()
+        self._clock: Reading | None = None
+        self._content: _Content | None = None
+        self._found: _Found = {}
+
+    def look(self) -> StatCache:
+        """The cache for a look that begins now."""
+        with self._alone, suppress(OSError), open_folder(self._project, (NAME,), Missing.FAIL) as folder:
+            reading = self._ask(folder)
+            if reading is not None:
+                if self._clock is None or not _agree(self._clock, reading):
+                    self._content, self._found = _read(folder, reading), {}
+                oldest = self._content.clock if self._content else self._clock or reading
+                self._clock = msgspec.structs.replace(reading, offset=oldest.offset)
+                return StatCache(_workspace(self._project), reading, self._content, self._found)
+        return StatCache(_workspace(self._project), None, None)
+
+
+def _workspace(project: Path) -> bytes:
+    return os.path.realpath(os.fsencode(project)) + b"/" + NAME.encode()
 
 
 def _read(folder: int, reading: Reading) -> _Content | None:

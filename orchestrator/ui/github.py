@@ -11,7 +11,7 @@ from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import StepOutline
 from orchestrator.api.place import locate_file
 from orchestrator.ui.plain import PlainProgress
-from orchestrator.ui.text import duration, printable
+from orchestrator.ui.text import duration, printable, printable_log
 from orchestrator.ui.workflow import inert, workflow_command
 
 _MOST_CHARACTERS: Final = 512 * 1024
@@ -56,7 +56,7 @@ class GithubProgress:
             case RunStarted():
                 self._steps = {step.id: step for step in event.steps}
             case LogLine() if self._has_groups:
-                text = printable(event.text[:_LONGEST_LINE])
+                text = printable_log(event.text)[:_LONGEST_LINE]
                 self._tails.setdefault(event.step, _Tail()).add(text)
             case Retried():
                 self._tails.pop(event.step, None)

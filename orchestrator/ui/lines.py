@@ -17,7 +17,7 @@ from orchestrator.api.events import (
 )
 from orchestrator.oci.digest import Digest, short
 from orchestrator.ui.running import QUIET
-from orchestrator.ui.text import count, duration, printable
+from orchestrator.ui.text import count, duration, printable, printable_log
 
 _TAGGING_STEPS = ("promote", "promote-moving")
 _SHOWN = {
@@ -69,7 +69,7 @@ class EventLines:
             case VertexProgress() if self._verbose:
                 return f"{event.step}  {event.state} {printable(event.name)}"
             case LogLine() if self._verbose:
-                return f"{event.step}  | {printable(event.text)}"
+                return f"{event.step}  | {printable_log(event.text)}"
             case _:
                 return ""
 

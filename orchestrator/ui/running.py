@@ -1,17 +1,16 @@
 """How far a run is: a fold of its events, for whoever shows it while it lasts.
 
-A step that takes a moment (`QUIET`) is not shown. The time that is left is a guess: the longest way through what is
-running, and no less than all that is left, shared by as many solves as ran at a time.
+A step that takes a moment (`QUIET`) is not shown. Where one child does several steps, the first of them stands for all
+until they begin, with what is done for any of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from orchestrator.api.events import (
+    ChildStarted,
     Event,
-    NodeLost,
     Retried,
     RunStarted,
     StepFinished,
@@ -22,6 +21,7 @@ from orchestrator.api.events import (
 from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import StepOutline
 from orchestrator.model import Model
+from orchestrator.ui.pace import Pace
 
 QUIET: Final = frozenset({"gate", "record", "assemble"})
 _GOOD: Final = frozenset({StepState.DONE, StepState.FOUND})
@@ -59,7 +59,6 @@ class RunView(Model):
     skipped: int = 0
     seconds: float = 0.0
     left: float | None = None
-    lost: tuple[str, ...] = ()
 
 
 class _Running:
@@ -82,8 +81,8 @@ class Running:
         self._total = 0
         self._ended = dict.fromkeys(StepState, 0)
         self._started = 0.0
-        self._lost: dict[str, None] = {}
-        self._pace = _Pace(())
+        self._leaders: dict[StepId, StepId] = {}
+        self._pace = Pace()
 
     def take(self, event: Event) -> None:
         """Take an event."""
@@ -92,15 +91,14 @@ class Running:
                 self._begin(event)
             case StepStarted():
                 self._running[event.step] = _Running(event)
-                self._pace.start(event.step)
+            case ChildStarted():
+                self._child(event)
             case VertexProgress():
                 self._vertex(event)
             case Retried():
-                if running := self._running.get(event.step):
+                if running := self._find(event.step):
                     running.retry, running.vertexes = event, {}
                     running.node = event.node or running.node
-            case NodeLost():
-                self._lost[event.node] = None
             case StepFinished():
                 self._end(event)
             case _:
@@ -117,8 +115,7 @@ class Running:
             failed=self._ended[StepState.FAILED],
             skipped=self._ended[StepState.SKIPPED] + self._ended[StepState.CANCELLED],
             seconds=max(0.0, now - self._started) if self._started else 0.0,
-            left=self._pace.left({step: now - one.started for step, one in self._running.items()}),
-            lost=tuple(self._lost),
+            left=self._pace.left({step: one.started for step, one in self._running.items()}, now),
         )
 
     def _begin(self, event: RunStarted) -> None:
@@ -127,19 +124,34 @@ class Running:
         self._counted = frozenset({"solve"} if "solve" in kinds else kinds - QUIET)
         self._total = sum(step.kind in self._counted for step in event.steps)
         self._started = event.time
-        self._pace = _Pace(event.steps)
+        self._pace = Pace(event.steps, at_once=event.at_once)
+
+    def _child(self, event: ChildStarted) -> None:
+        """A child begins: the first of its steps that runs stands for those that do not."""
+        self._pace.begin(event)
+        leader = next((step for step in event.steps if step in self._running), None)
+        if leader is not None:
+            self._running[leader].vertexes = {}
+            self._leaders |= dict.fromkeys(event.steps, leader)
+
+    def _find(self, step: StepId) -> _Running | None:
+        """The step that shows what is done for this one."""
+        return self._running.get(step) or self._running.get(self._leaders.get(step, step))
 
     def _vertex(self, event: VertexProgress) -> None:
-        running = self._running.get(event.step)
+        running = self._find(event.step)
         if running is None:
             return
         if event.state != "started":
             running.vertexes.pop(event.vertex, None)
         elif len(running.vertexes) < _MOST_VERTEXES:
-            running.vertexes[event.vertex] = event.name
+            is_own = event.step in self._running
+            whose = "" if is_own else f"{_name(event.step, self._steps.get(event.step))}: "
+            running.vertexes[event.vertex] = whose + event.name
 
     def _end(self, event: StepFinished) -> None:
         self._running.pop(event.step, None)
+        self._leaders.pop(event.step, None)
         self._pace.end(event)
         outline = self._steps.get(event.step)
         if outline is not None and outline.kind in self._counted:
@@ -161,52 +173,6 @@ class Running:
         )
 
 
-class _Pace:
-    """How long what is left takes, from how long solves took: the last time, or in this run."""
-
-    def __init__(self, steps: tuple[StepOutline, ...]) -> None:
-        self._known = {step.id: step.seconds for step in steps if step.kind == "solve" and step.seconds is not None}
-        self._open = {step.id for step in steps if step.kind == "solve"}
-        self._sum = sum(self._known.values())
-        self._unknown = len(self._open) - len(self._known)
-        self._tails = _tails(steps, self._known)
-        self._seen: list[float] = [self._sum, float(len(self._known))]
-        self._at_once = 0
-        self._peak = 1
-
-    def start(self, step: StepId) -> None:
-        """A step begins."""
-        if step in self._open:
-            self._at_once += 1
-            self._peak = max(self._peak, self._at_once)
-
-    def end(self, event: StepFinished) -> None:
-        """A step ended, or will never begin."""
-        if event.step not in self._open:
-            return
-        self._open.remove(event.step)
-        if event.state is not StepState.SKIPPED:
-            self._at_once -= 1
-        if event.step in self._known:
-            self._sum -= self._known[event.step]
-            return
-        self._unknown -= 1
-        if event.state is StepState.DONE:
-            self._seen[0] += event.seconds
-            self._seen[1] += 1
-
-    def left(self, running: dict[StepId, float]) -> float | None:
-        """Seconds, where anything is known, and anything is left."""
-        total, count = self._seen
-        if not self._open or not count:
-            return None
-        mean = total / count
-        done = sum(min(ran, self._known.get(step, mean)) for step, ran in running.items() if step in self._open)
-        share = max(0.0, self._sum + self._unknown * mean - done) / self._peak
-        longest = max((self._tails.get(step, 0.0) - ran for step, ran in running.items()), default=0.0)
-        return max(share, longest)
-
-
 def _name(step: StepId, outline: StepOutline | None) -> str:
     if outline is None or not outline.image:
         return step
@@ -224,14 +190,3 @@ def _join(platforms: tuple[str, ...]) -> str:
 
 def _kind(step: StepId) -> str:
     return step.partition(":")[0]
-
-
-def _tails(steps: Iterable[StepOutline], known: dict[StepId, float]) -> dict[StepId, float]:
-    """How long it takes from the begin of each step to the end of the last that needs it."""
-    tails: dict[StepId, float] = {}
-    below: dict[StepId, float] = {}
-    for step in reversed(tuple(steps)):
-        tail = tails[step.id] = known.get(step.id, 0.0) + below.get(step.id, 0.0)
-        for need in step.needs:
-            below[need] = max(below.get(need, 0.0), tail)
-    return tails

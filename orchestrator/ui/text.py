@@ -108,6 +108,17 @@ def printable(text: str) -> str:
     )
 
 
+def printable_log(line: str) -> str:
+    """A line that a build printed, as `printable`: where it goes back to its start, as progress bars do, the last text.
+
+    Elsewhere nothing is left out for a carriage return: in a name or a command it would hide what is before it.
+    """
+    if "\r" not in line:
+        return printable(line)
+    written = map(printable, reversed(line.split("\r")))
+    return next((text for text in written if text.strip()), "")
+
+
 def _without_sequences(text: str) -> str:
     """Drop ANSI escape sequences as a whole, so that their letters do not stay behind."""
     import re  # noqa: PLC0415 (only where there is something to strip)

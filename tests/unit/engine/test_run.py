@@ -19,7 +19,7 @@ from orchestrator.oci.digest import Digest
 from orchestrator.plan.model import Destination
 from orchestrator.state.layout import OciLayout
 from orchestrator.state.summary import summarise_run
-from tests.unit.engine.fakes import Finished, PythonBackend, Run, skipped, stores_of
+from tests.unit.engine.fakes import NODE, Finished, PythonBackend, Run, skipped, stores_of
 from tests.unit.plan.samples import HEAD
 
 TWO = HEAD + "[images.base]\n[images.app]\n[images.other]\n"
@@ -60,6 +60,7 @@ def test_a_run_is_told_from_its_start_to_its_end(tmp_path: Path) -> None:
     finished = run(tmp_path)
     assert isinstance(finished.events[0], RunStarted)
     assert [step.id for step in finished.events[0].steps] == [step.id for step in finished.plan.steps]
+    assert NODE.slots == finished.events[0].at_once
     started = [event.step for event in finished.events if isinstance(event, StepStarted)]
     assert sorted(started) == sorted(step.id for step in finished.plan.steps)
     over: set[str] = set()

@@ -75,6 +75,11 @@ def test_a_plugin_is_found(install: Install) -> None:
         (module("broken", more=", api=(1, 999)"), "plugin API 1.999"),
         (module("qemu"), "already"),
         ("import sys\nraise RuntimeError", "RuntimeError()"),
+        ("import sys\nsys.exit(3)", "SystemExit(3)"),
+        ("import sys\nsys.exit()", "SystemExit("),
+        (module("broken").replace("config=QemuConfig", "config=dict"), "no subclass of `orchestrator.api.Table`"),
+        (module("broken").replace("config=QemuConfig", "config=None"), "no subclass of `orchestrator.api.Table`"),
+        (module("broken").replace("config=QemuConfig", "config=QemuConfig()"), "no subclass of"),
     ],
 )
 def test_a_broken_plugin_is_named_and_stops_nobody(install: Install, content: str, message: str) -> None:

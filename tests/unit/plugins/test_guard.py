@@ -39,7 +39,7 @@ class _Says:
 
     def __getattr__(self, name: str) -> Callable[..., object]:  # type: ignore[explicit-any]  # any method of it
         def method(*_: object) -> object:
-            if isinstance(self._answer, Exception):
+            if isinstance(self._answer, Exception | SystemExit):
                 raise self._answer
             return self._answer
 
@@ -64,7 +64,7 @@ CALLS: tuple[Callable[[GuardedBackend], object], ...] = (
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("answer", [ZeroDivisionError("oh"), None, "text", ("text",), {"s": 1}])
+@pytest.mark.parametrize("answer", [ZeroDivisionError("oh"), SystemExit(3), None, "text", ("text",), {"s": 1}])
 def test_what_breaks_the_contract_names_the_backend(call: Callable[[GuardedBackend], object], answer: object) -> None:
     """An error of its own, nothing at all, and values of another type."""
     with pytest.raises(PluginError, match="backend `odd` failed to") as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from orchestrator.api.events import (
     TagPut,
     TagsKept,
 )
+from orchestrator.api.outline import TagOutline
 from orchestrator.state.journal import Journal, open_journal
 
 EVENTS: tuple[Event, ...] = (
@@ -109,3 +111,24 @@ def test_a_run_that_is_killed_as_it_begins_leaves_the_journal_before(tmp_path: P
         assert EVENTS == read(tmp_path)
         journal(EVENTS[2])
         assert (EVENTS[0], EVENTS[2]) == read(tmp_path)
+
+
+def test_tags_that_fit_in_part_are_not_kept(tmp_path: Path) -> None:
+    """A disk may take the first bytes of a line and say so: no tag moves then, and the lines before are all there."""
+    moves = (TagOutline(reference="r/a:1", before="sha256:1", after="sha256:2"),)
+    with Journal(tmp_path) as journal:
+        for event in EVENTS[:2]:
+            journal(event)
+        file = tmp_path / ".orchestrate/journal.jsonl"
+        whole = file.read_bytes()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, hard))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                journal(TagsKept(moves=moves, time=3.0))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert whole == file.read_bytes()
+    with Journal(tmp_path, goes_on=True) as journal:
+        journal(EVENTS[3])
+    assert (*EVENTS[:2], EVENTS[3]) == read(tmp_path)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.api.events import Event, LogLine, Retried, RunStarted, StepFinished, StepState, VertexProgress
 from orchestrator.state.logs import Limits, StepLogs
-from orchestrator.ui.text import printable
+from orchestrator.ui.text import printable, printable_log
 
 BEGIN = RunStarted(run="r", time=0.0, project="p", destination="oci", steps=(), images=())
 
@@ -32,7 +32,7 @@ def ends(step: str, state: StepState = StepState.DONE, message: str = "") -> Ste
 
 def run(root: Path, *events: Event, limits: Limits | None = None) -> dict[str, str]:
     """The logs of a run, by step."""
-    with StepLogs(root, printable, limits) as logs:
+    with StepLogs(root, printable, printable_log, limits) as logs:
         for event in (BEGIN, *events):
             logs(event)
         assert logs.problem is None
@@ -99,10 +99,16 @@ def test_a_log_is_bounded_and_says_so(tmp_path: Path) -> None:
     assert 1 == found["solve:a"].count("more than")
 
 
+def test_a_progress_bar_is_its_last_state(tmp_path: Path) -> None:
+    """It is one line, that it writes again and again; what a vertex is called is kept as a whole."""
+    found = run(tmp_path, begins("solve:a", "RUN x\ry"), says("solve:a", "10%\r20%\r100%\r"))
+    assert {"solve:a": "==== RUN xy\n100%\n"} == found
+
+
 def test_open_files_are_bounded(tmp_path: Path) -> None:
     """The one that was silent for longest is closed, and opened again when it speaks."""
     before = count_open()
-    with StepLogs(tmp_path, printable, Limits(files=3)) as logs:
+    with StepLogs(tmp_path, printable, printable_log, Limits(files=3)) as logs:
         logs(BEGIN)
         for _ in range(2):
             for number in range(20):
@@ -129,7 +135,7 @@ def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path, where: str) -> 
     (tmp_path / "elsewhere/other.log").touch()
     (tmp_path / where).parent.mkdir(exist_ok=True)
     (tmp_path / where).symlink_to(tmp_path / "elsewhere")
-    with StepLogs(tmp_path, printable) as logs:
+    with StepLogs(tmp_path, printable, printable_log) as logs:
         logs(BEGIN)
         logs(says("solve:a", "x"))
         assert isinstance(logs.problem, OSError)
@@ -144,7 +150,7 @@ def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     target.write_text("precious")
     (folder / "solve-a.log").symlink_to(target)
     assert {"solve:a": "==== v\nx\n"} == run(tmp_path, says("solve:a", "x"))
-    with StepLogs(tmp_path, printable) as logs:
+    with StepLogs(tmp_path, printable, printable_log) as logs:
         logs(BEGIN)
         (folder / "solve-a.log").symlink_to(target)
         logs(says("solve:a", "x"))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orchestrator.dockerfile.ignore import parse_ignore
 from orchestrator.state.clock import Clock, Reading
 from orchestrator.state.context import walk
-from orchestrator.state.statcache import MARGIN, SLACK, Folder, encode_stamps, make_folder, open_stat_cache
+from orchestrator.state.statcache import MARGIN, SLACK, Folder, HeldCache, encode_stamps, make_folder, open_stat_cache
 from tests.unit.state.trees import LIE, SECOND, ahead, believed, forge, kept_files, read_context, write_files
 
 FILES = {"a": "content of a", "b": "content of b", "folder/c": "content of c"}
@@ -379,3 +379,70 @@ def test_two_sets_of_rules_share_what_is_known(tmp_path: Path, root: Path) -> No
             listings = [walk(root, parse_ignore(ignore), cache) for ignore in ("b", "", "a\nfolder")]
 
         assert [{"a", "folder/c"}, {"a", "b", "folder/c"}, {"b"}] == [believed(listing) for listing in listings]
+
+
+class Hands:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.clock = ahead(60)
+
+    def __call__(self, folder: int) -> Reading | None:
+        """What it says."""
+        return self.clock(folder)
+
+
+def test_a_held_cache_reads_its_file_once(tmp_path: Path, root: Path) -> None:
+    """Who looks a thousand times does not decode it a thousand times; nor is it written."""
+    held = HeldCache(tmp_path, ahead(60))
+    first = believed(walk(root, parse_ignore(""), held.look()))
+    (tmp_path / ".orchestrate/stat-cache").unlink()
+    assert first == believed(walk(root, parse_ignore(""), held.look())) == {"a", "b", "folder/c"}
+    assert not (tmp_path / ".orchestrate/stat-cache").exists()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_between_two_looks_is_read_again(
+    change: Callable[[Path], None], tmp_path: Path, root: Path
+) -> None:
+    """As between two runs."""
+    held = HeldCache(tmp_path, ahead(60))
+    assert "a" in believed(walk(root, parse_ignore(""), held.look()))
+    change(root / "a")
+    found = believed(walk(root, parse_ignore(""), held.look()))
+    assert "a" not in found
+    assert "folder/c" in found
+
+
+def test_each_look_has_its_own_reading_of_the_clock(tmp_path: Path) -> None:
+    """A file that is too young for one is kept by a later one, and only from then on."""
+    context = write_files(tmp_path / "context", FILES)
+    (tmp_path / ".orchestrate").mkdir()
+    hands = Hands()
+    held = HeldCache(tmp_path, hands)
+    kept = []
+    for seconds in (0, 60, 61):
+        hands.clock = ahead(seconds)
+        cache = held.look()
+        walk(context, parse_ignore(""), cache)
+        kept.append(set(cache.context(os.fsencode(context.resolve())).now))
+    assert [set(), {b"", b"folder/"}, {b"", b"folder/"}] == kept
+
+
+@pytest.mark.parametrize(
+    "clock", [ahead(0), ahead(60, offset=SLACK + 1), ahead(60, boot="two"), lambda _: None], ids=str
+)
+def test_a_look_after_the_clock_was_set_believes_nothing(clock: Clock, tmp_path: Path, root: Path) -> None:
+    """Neither what was read from the file nor what looks before have found."""
+    hands = Hands()
+    held = HeldCache(tmp_path, hands)
+    assert {"a", "b", "folder/c"} == believed(walk(root, parse_ignore(""), held.look()))
+    hands.clock = clock
+    assert set() == believed(walk(root, parse_ignore(""), held.look()))
+
+
+def test_a_look_keeps_what_other_rules_have_found(tmp_path: Path, root: Path) -> None:
+    """Images that share a folder do not take each other's files from the cache."""
+    held = HeldCache(tmp_path, ahead(60))
+    for ignore in ("a", "b", "a", "b"):
+        assert {"a", "b", "folder/c"} - {ignore} == believed(walk(root, parse_ignore(ignore), held.look()))

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.api.events import Event, RunStarted, StepFinished, StepStarted, StepState, VertexProgress
+from orchestrator.api.events import (
+    ChildStarted,
+    Event,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    StepState,
+    VertexProgress,
+)
 from orchestrator.api.outline import StepOutline
 
 BOTH = ("linux/amd64", "linux/arm64")
@@ -18,9 +26,16 @@ def solve(name: str, seconds: float | None = None, needs: tuple[str, ...] = ()) 
     )  # fmt: skip
 
 
-def begin(*steps: StepOutline, time: float = 1000.0) -> RunStarted:
+def begin(*steps: StepOutline, time: float = 1000.0, at_once: int = 1) -> RunStarted:
     """A run begins."""
-    return RunStarted(run="r", time=time, project="p", destination="push", steps=steps, images=())
+    return RunStarted(
+        run="r", time=time, project="p", destination="push", steps=steps, images=(), at_once=at_once
+    )  # fmt: skip
+
+
+def child(*steps: str, time: float = 1000.0) -> ChildStarted:
+    """A child begins, for all of these."""
+    return ChildStarted(steps=steps, argv=("docker",), time=time)
 
 
 def starts(step: str, time: float = 1000.0, node: str = "") -> StepStarted:
@@ -41,7 +56,8 @@ def vertex(step: str, name: str, state: str = "started") -> VertexProgress:
 def large(images: int, done: int, running: int) -> Iterable[Event]:
     """A run of many images on two nodes, in the middle of it."""
     names = [f"payments-service-{number:03d}" if number % 3 else f"web{number}" for number in range(images)]
-    yield begin(*(solve(name, None if number % 5 == 0 else 30.0 + number % 60) for number, name in enumerate(names)))
+    solves = (solve(name, None if number % 5 == 0 else 30.0 + number % 60) for number, name in enumerate(names))
+    yield begin(*solves, at_once=running)
     for number, name in enumerate(names[: done + running]):
         yield starts(f"solve:{name}", 1000.0 + number, "arm-east-1" if number % 2 else "x86-builder")
         yield vertex(

@@ -31,7 +31,7 @@ def test_what_a_build_printed_is_a_group() -> None:
     """Once it has ended, so that builds do not mix."""
     assert [
         "::group::api@linux/amd64,linux/arm64  done, 10s", "| one", "| two", "::endgroup::", "solve:api  done in 10s",
-    ] == written(says("one"), says("other", "solve:base"), says("\x1b[1mtwo"), ends("solve:api"))  # fmt: skip
+    ] == written(says("one"), says("other", "solve:base"), says("1%\r\x1b[1mtwo"), ends("solve:api"))  # fmt: skip
 
 
 def test_a_failure_is_an_annotation_at_its_line() -> None:

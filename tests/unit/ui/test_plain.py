@@ -99,7 +99,7 @@ def test_a_step_without_tags_is_no_news(kind: str) -> None:
 def test_what_builds_print_is_for_those_who_ask() -> None:
     """Control sequences are taken out of it."""
     vertex = VertexProgress(step="solve:x", vertex="v", name="[1/2] RUN\x1b[2J x", state="started")
-    log = LogLine(step="solve:x", vertex="v", stream="stdout", text="\x1b[31mred\x1b[0m\tx\x07")
+    log = LogLine(step="solve:x", vertex="v", stream="stdout", text="9%\r\x1b[31mred\x1b[0m\tx\x07")
     assert [] == lines(vertex, log)
     assert ["solve:x  started [1/2] RUN x", "solve:x  | red\tx"] == lines(vertex, log, verbose=True)
 

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
-from orchestrator.ui.text import Colour, colour_for, count, duration, print_note, print_result, printable, table
+from orchestrator.ui.text import (
+    Colour,
+    colour_for,
+    count,
+    duration,
+    print_note,
+    print_result,
+    printable,
+    printable_log,
+    table,
+)
 
 
 class Terminal(io.StringIO):
@@ -92,6 +102,32 @@ def test_nothing_moves_a_cursor(text: str) -> None:
 def test_sequences_are_dropped_as_a_whole(text: str, shown: str) -> None:
     """Their letters do not stay behind."""
     assert shown == printable(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("10%\r20%\r30%", "30%"),
+        ("10%\r20%\r", "20%"),
+        ("done\r\x1b[K", "done"),
+        ("done\r    \r", "done"),
+        ("\rone", "one"),
+        ("\r \r", ""),
+        ("  ", "  "),
+        ("a\tb\x1b[1mc", "a\tbc"),
+    ],
+)
+def test_of_a_line_that_is_written_again_and_again_the_last_is_shown(line: str, shown: str) -> None:
+    """As a terminal has it in the end, but that what was only erased is still told."""
+    assert shown == printable_log(line)
+
+
+@given(st.text())
+def test_log_lines_move_no_cursor_either(line: str) -> None:
+    """And are lines as any other where nothing goes back."""
+    shown = printable_log(line)
+    assert shown == printable(shown)
+    assert printable(line.replace("\r", "")) == printable_log(line.replace("\r", ""))
 
 
 def test_results_and_notes_go_to_different_streams(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from typing import TextIO
 
 import pytest
 
-from orchestrator.api.events import Event, LogLine, StepState
+from orchestrator.api.events import Event, LogLine, NodeLost, StepState
 from orchestrator.ui.text import Colour
 from orchestrator.ui.tty import TtyProgress
 from tests.unit.ui.runs import begin, ends, large, solve, starts, vertex
@@ -142,6 +142,14 @@ def test_the_window_may_change_its_size() -> None:
         seen.progress.close()
         seen.look()
         assert 3 == sum(line.startswith("solve:") for line in seen.screen.all)
+
+
+def test_a_node_that_is_lost_is_told_above_what_runs() -> None:
+    """What runs goes on below."""
+    with terminal() as seen:
+        shown = seen.tick(begin(solve("a")), starts("solve:a"), NodeLost(node="arm", message="no answer", time=1.0))
+        assert "node arm  lost, nothing is built there in this run: no answer" == shown[0]
+        assert "1 running" in shown[-1]
 
 
 def test_lines_that_do_not_fit_into_memory_are_counted() -> None:
