@@ -39,15 +39,16 @@ SOLVE, RECORD, TEST, VERIFY, PROMOTE = (
 )
 
 
-def begun(*kinds: str, action: str = "build", destination: str = "push") -> RunStarted:
+def begun(*kinds: str, action: str = "build", destination: str = "push", standing: tuple[str, ...] = ()) -> RunStarted:
     """One image whose steps are a chain of these kinds."""
     ids = [f"{kind}:app@{AMD64}" if kind in {"solve", "record", "test"} else f"{kind}:app" for kind in kinds]
     steps = tuple(
         StepOutline(id=step, kind=kind, image="app", needs=(before,) if before else (), platforms=(AMD64,))
         for before, step, kind in zip(("", *ids), ids, kinds, strict=False)
     )
-    builds = (BuildOutline(platform=AMD64, action=action, reasons=("files changed: `a`",), inputs="sha256:1"),)
-    image = ImageOutline(name="app", action=action, builds=builds, tags=("r/app:1",))
+    reasons, stands = (("files changed: `a`",), None) if action == "build" else ((), "sha256:7")
+    builds = (BuildOutline(platform=AMD64, action=action, reasons=reasons, inputs="sha256:1", digest=stands),)
+    image = ImageOutline(name="app", action=action, builds=builds, tags=("r/app:1",), standing=standing)
     return RunStarted(run="r", time=100.0, project="p", destination=destination, steps=steps, images=(image,))
 
 
@@ -102,6 +103,14 @@ def test_an_image_without_steps_stands_as_planned() -> None:
     assert "blocked" == image_of(fold(begun(action="blocked"))).state
 
 
+@pytest.mark.parametrize("kinds", [("assemble", "verify", "promote"), ("verify", "promote")])
+def test_what_an_earlier_run_built_is_reused(kinds: tuple[str, ...]) -> None:
+    """A run that was gone on with, or promoted, has no steps of it, but its digest."""
+    run = begun(*kinds, action="reuse")
+    image = image_of(fold(run, *(event for step in run.steps for event in ran(step.id, 0, 1))))
+    assert ("reused", "reused", "sha256:7") == (image.state, image.builds[0].state, image.builds[0].digest)
+
+
 def test_what_ran_when_the_journal_ends_is_unfinished() -> None:
     """Nobody says that the run has ended, and the report says that."""
     data = fold(begun("solve", "record"), *ran(SOLVE, 0, 1)[:1], *ran("other", 2, 5))
@@ -150,7 +159,7 @@ def test_tags_say_what_became_of_them() -> None:
         image_of(fold(run, kept, put)).tags[0],
         image_of(fold(run, kept)).tags[0],
         image_of(fold(run, msgspec.structs.replace(put, previous="sha256:2"))).tags[0],
-        image_of(fold(begun(action="reuse"))).tags[0],
+        image_of(fold(begun(standing=("r/app:1",)))).tags[0],
         image_of(fold(begun("verify", destination="oci"))).tags[0],
     ]
     assert ["put", "not put", "stands", "stands", ""] == [row.state for row in rows]
