@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.api.events import (
+    ChildStarted,
     Event,
+    FailedAt,
     NodeLost,
     PlatformSize,
     Retried,
@@ -134,6 +136,38 @@ def test_a_step_says_who_held_its_slot() -> None:
     assert (RECORD, 0.0, 5.0) == ((step := step_of(held, SOLVE)).behind, step.ready, step.start)
     needed = fold(begun("solve", "record"), *ran(SOLVE, 0, 4), *ran(RECORD, 4, 6))
     assert "" == step_of(needed, RECORD).behind
+
+
+def test_a_slot_is_taken_as_soon_as_it_is_free() -> None:
+    """Whoever began long after had another reason, which nobody knows."""
+    late = fold(begun("solve", "record"), *ran(RECORD, 0, 4), *ran(SOLVE, 9, 10))
+    assert ("", False, 0.0, 9.0) == ((step := step_of(late, SOLVE)).behind, step.rested, step.ready, step.start)
+
+
+def test_what_one_child_does_with_others_waits_for_what_those_need() -> None:
+    """So it is not said that it waited for a slot, whoever ended meanwhile."""
+    shared = ChildStarted(steps=(SOLVE, "solve:other"), argv=("docker",), time=105)
+    held = fold(begun("solve", "record"), *ran(RECORD, 0, 5), *ran(SOLVE, 5, 6), shared)
+    assert "" == step_of(held, SOLVE).behind
+
+
+@pytest.mark.parametrize(("start", "rested"), [(34.5, True), (50, False)])
+def test_a_node_that_was_lost_is_left_alone_for_a_while(start: float, rested: bool) -> None:  # noqa: FBT001 (a case)
+    """Who waited for that waited for no slot, though one may have become free at the same time."""
+    lost = NodeLost(node="n", message="no answer", time=104, rest=30)
+    data = fold(begun("solve", "record"), *ran(RECORD, 0, start), lost, *ran(SOLVE, start, start + 1))
+    assert ("", rested) == ((step := step_of(data, SOLVE)).behind, step.rested)
+
+
+def test_a_failed_test_has_no_line_in_a_dockerfile() -> None:
+    """Nobody wrote the one that it has; that of a solve is named."""
+    run = begun("solve", "record", "test")
+    steps = tuple(msgspec.structs.replace(step, dockerfile="app/Dockerfile") for step in run.steps)
+    places = [FailedAt(step=step, file="Dockerfile", line=3, excerpt=("RUN make",)) for step in (SOLVE, TEST)]
+    data = fold(msgspec.structs.replace(run, steps=steps), *places)
+    assert [("app/Dockerfile:3", ("RUN make",)), ("", ())] == [
+        ((row := step_of(data, step)).place, row.excerpt) for step in (SOLVE, TEST)
+    ]
 
 
 def test_only_instructions_count_as_cached() -> None:
