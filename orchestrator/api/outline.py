@@ -32,23 +32,31 @@ class StepOutline(Model):
 
 
 class BuildOutline(Model):
-    """A platform build: what happens to it and why; `mode` is `native`, `emulated`, or empty where it has no place."""
+    """A platform build: what happens to it and why, and its `digest` where it stands already.
+
+    `mode` is `native`, `emulated`, or empty where it has no place.
+    """
 
     platform: str
     action: str
     reasons: tuple[str, ...] = ()
     mode: str = ""
     inputs: str | None = None
+    digest: str | None = None
 
 
 class ImageOutline(Model):
-    """An image: what happens to it, what it needs, its tags, and the digest of its index where that stands."""
+    """An image: what happens to it, what it needs, its tags, and the digest of its index where that stands.
+
+    `standing` are the tags that point at it already, and are not put again.
+    """
 
     name: str
     action: str
     builds: tuple[BuildOutline, ...]
     needs: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    standing: tuple[str, ...] = ()
     version: str | None = None
     digest: str | None = None
 

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import BuildOutline, ImageOutline, StepOutline
-from orchestrator.plan.model import LoadStep, Plan, PlannedImage, PlatformBuild, RecordStep, SolveStep, Step, TestStep
+from orchestrator.oci.digest import Digest
+from orchestrator.plan import stepnames
+from orchestrator.plan.model import (
+    Action,
+    LoadStep,
+    Plan,
+    PlannedImage,
+    PlatformBuild,
+    RecordStep,
+    SolveStep,
+    Step,
+    TestStep,
+)
 
 
 def outline_steps(steps: Iterable[Step], seconds: Mapping[StepId, float]) -> tuple[StepOutline, ...]:
@@ -27,32 +41,43 @@ def outline_steps(steps: Iterable[Step], seconds: Mapping[StepId, float]) -> tup
 
 
 def outline_images(plan: Plan) -> tuple[ImageOutline, ...]:
-    """The images of a plan with their platform builds."""
-    builds: dict[str, list[PlatformBuild]] = {}
+    """The images of a plan with their platform builds.
+
+    What a part of a plan records no more stands by then, whatever the whole was to do about it.
+    """
+    recorded = {step.id for step in plan.steps if isinstance(step, RecordStep)}
+    stands = {known.step: known.manifest for known in plan.known}
+    builds: dict[str, list[BuildOutline]] = {}
     for build in plan.builds:
-        builds.setdefault(build.image, []).append(build)
+        record = stepnames.record_of(build.id)
+        outlined = _build(build, stands.get(record))
+        if build.action is Action.BUILD and record not in recorded:
+            outlined = msgspec.structs.replace(outlined, action=Action.REUSE.value, reasons=())
+        builds.setdefault(build.image, []).append(outlined)
     return tuple(_image(image, builds.get(image.name, ())) for image in plan.images)
 
 
-def _image(image: PlannedImage, builds: Iterable[PlatformBuild]) -> ImageOutline:
+def _image(image: PlannedImage, builds: Iterable[BuildOutline]) -> ImageOutline:
     return ImageOutline(
         name=image.name,
         action=image.action.value,
-        builds=tuple(map(_build, builds)),
+        builds=tuple(builds),
         needs=tuple(dict.fromkeys(edge.parent for edge in image.edges)),
         tags=tuple(str(tag.reference or tag.name) for tag in image.tags),
+        standing=tuple(str(tag.reference or tag.name) for tag in image.tags if tag.stands(image.digest, image.version)),
         version=image.version,
         digest=image.digest,
     )
 
 
-def _build(build: PlatformBuild) -> BuildOutline:
+def _build(build: PlatformBuild, stands: Digest | None) -> BuildOutline:
     return BuildOutline(
         platform=str(build.platform),
         action=build.action.value,
         reasons=tuple(reason.message for reason in build.reasons),
         mode=build.placement.mode.value if build.placement else "",
         inputs=build.inputs,
+        digest=stands,
     )
 
 

@@ -32,6 +32,7 @@ from orchestrator.state.workspace import NAME
 FILE: Final = "journal.jsonl"
 FORMAT: Final = 1
 _LARGEST: Final = 1024 * 1024 * 1024
+_MOST_SAID: Final = 200
 
 
 class JournalHead(Model):
@@ -179,5 +180,11 @@ def _events(file: BinaryIO) -> Iterator[Event]:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             if not line.endswith(b"\n"):
                 return
-            message = f"line {number} is no event: {error}"
+            message = f"line {number} is no event: {_shown(error)}"
             raise ValueError(message) from error
+
+
+def _shown(error: Exception) -> str:
+    """What was wrong with a line: it may quote the line, which may be anybody's."""
+    said = str(error)[:_MOST_SAID]
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in said)

@@ -11,6 +11,7 @@ from orchestrator.diagnostics import Diagnostic
 from orchestrator.model import Model
 from orchestrator.plan.compile import Declared
 from orchestrator.plan.document import render_place
+from orchestrator.ui.excerpt import printable
 
 
 class DrawnEdge(Model):
@@ -56,7 +57,9 @@ def render_text(drawn: Picture) -> str:
         for name in wave:
             lines.append(f"  {name}")
             lines += [
-                f"    needs {edge.parent} ({edge.kind}, {edge.place})" for edge in drawn.edges if edge.child == name
+                f"    needs {edge.parent} ({edge.kind}, {printable(edge.place)})"
+                for edge in drawn.edges
+                if edge.child == name
             ]
     return "\n".join(lines) + "\n"
 

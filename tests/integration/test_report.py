@@ -59,6 +59,8 @@ RAN = (
 TURNING = set("\x1b\u202e\u2066\u200f")
 IMAGE = "<img src=http://127.0.0.1:1/x onerror=window.harmed=1>"
 SCALE = "Number(document.querySelector('#scene').getAttribute('transform').match(/scale\\(([^)]*)/)[1])"
+FOCUSED = "document.activeElement.getAttribute('aria-label')"
+SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0))))"
 ROWS = "document.querySelectorAll('#rows tr').length"
 
 
@@ -245,18 +247,115 @@ def test_the_table_is_filtered(browser: Browser, large: str) -> None:
         )
 
 
-def test_it_is_used_by_keyboard_alone(browser: Browser, large: str) -> None:
-    """Arrows go from image to image and from step to step, Enter chooses, Escape closes."""
+@pytest.mark.parametrize(("picture", "key"), [(".node", "ArrowDown"), (".step", "ArrowRight")])
+def test_it_is_used_by_keyboard_alone(browser: Browser, large: str, picture: str, key: str) -> None:
+    """Arrows go on, zooming moves no focus, Enter goes into the details, and Escape back to where one was."""
     with browser.page(large) as page:
-        for picture, key in ((".node", "ArrowDown"), (".step", "ArrowRight")):
-            page.run(f"document.querySelector('{picture}[tabindex=\"0\"]').focus()")
-            first = page.run("document.activeElement.getAttribute('aria-label')")
-            page.press(key)
-            assert first != page.run("document.activeElement.getAttribute('aria-label')")
-            page.press("Enter")
-            assert page.run("!document.querySelector('#detail').hidden")
-            page.press("Escape")
-            assert page.run("document.querySelector('#detail').hidden")
+        page.run(f"document.querySelector('{picture}[tabindex=\"0\"]').focus()")
+        first = page.run(FOCUSED)
+        page.press(key)
+        second = page.run(FOCUSED)
+        assert first != second
+        for zoom in "++-0":
+            page.press(zoom, text=zoom)
+            assert second == page.run(FOCUSED)
+        page.press("Enter")
+        page.run(SETTLED)  # the details take room, so that the pictures are drawn again
+        assert ["detail", False] == page.run("[document.activeElement.id, document.querySelector('#detail').hidden]")
+        page.press("Escape")
+        page.run(SETTLED)
+        assert [second, True] == [page.run(FOCUSED), page.run("document.querySelector('#detail').hidden")]
+        page.press(key)
+        assert page.run(FOCUSED) not in {second, None}
+
+
+def test_zooming_the_timeline_goes_on_and_on(browser: Browser, large: str) -> None:
+    """Each key counts, not the first alone; and the step that has the focus stays where it can be seen."""
+    width = "Number(document.querySelector('#timeline-svg').getAttribute('width'))"
+    seen = (
+        "(() => { const bar = document.activeElement.getBoundingClientRect();"
+        "const box = document.querySelector('#timeline-scroll').getBoundingClientRect();"
+        "return bar.right > box.left && bar.left < box.right; })()"
+    )
+    with browser.page(large) as page:
+        page.run("[...document.querySelectorAll('.step:not(.lost)')].at(-1).focus()")
+        widths = [float(str(page.run(width)))]
+        for _ in range(4):
+            page.press("+", text="+")
+            widths.append(float(str(page.run(width))))
+            assert page.run(seen)
+        assert widths == sorted(set(widths))
+        assert 1 == page.run("document.querySelectorAll('.step[tabindex=\"0\"]').length")
+
+
+def test_the_details_of_a_row_give_the_focus_back(browser: Browser, large: str) -> None:
+    """To its name, wherever in the row it was clicked, and after going on to another image."""
+    with browser.page(large) as page:
+        page.click("#rows tr:nth-child(9) td:last-child")
+        assert "detail" == page.run("document.activeElement.id")
+        page.click("#detail .near button")
+        assert "detail" == page.run("document.activeElement.id")
+        page.press("Escape")
+        assert page.run("document.activeElement === document.querySelector('#rows tr:nth-child(9) button')")
+
+
+def test_an_image_that_was_clicked_leaves_the_wheel_to_the_graph(browser: Browser, large: str) -> None:
+    """Though the details have the focus."""
+    with browser.page(large) as page:
+        page.click(".node")
+        assert "detail" == page.run("document.activeElement.id")
+        page.run(SETTLED)
+        before = float(str(page.run(SCALE)))
+        x, y = page.place("#graph-svg")
+        page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-200)
+        page.wait(lambda: float(str(page.run(SCALE))) > before)
+
+
+def test_bars_tell_states_without_colours(browser: Browser, large: str) -> None:
+    """By how they are filled, and in words when pointed at."""
+    fill = "getComputedStyle(document.querySelector('.step.{} .box')).fill"
+    with browser.page(large) as page:
+        assert 'url("#hatch")' == page.run(fill.format("lost"))
+        assert 3 == len({page.run(fill.format(name)) for name in ("s-failed", "s-built", "lost")})
+        assert page.run(
+            "[...document.querySelectorAll('.step')].every((one) => one.querySelector('title').textContent)"
+        )
+
+
+def test_thin_bars_have_letters_where_they_fit(
+    browser: Browser, put: Callable[[str, Iterable[Event], FindLog], str]
+) -> None:
+    """What needs no node is short: its letter is there once it has been zoomed to."""
+    letters = "[...document.querySelectorAll('.step .thin')].map((one) => one.textContent)"
+    with browser.page(put("small.html", run_events(8), made_log)) as page:
+        assert [] == page.run(letters)
+        for _ in range(8):
+            page.click("#time-in")
+        assert {"D"} == set(page.run_list(letters))
+
+
+def test_a_digest_is_copied_without_a_clipboard(browser: Browser, large: str) -> None:
+    """Pages that browsers do not deem secure have none; where nothing helps, the whole digest is there to select."""
+    label = "document.querySelector('#detail .copy').getAttribute('aria-label')"
+    with browser.page(large) as page:
+        page.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        page.run("document.addEventListener('copy', (event) => { window.copied = event.target.value; })")
+        page.click("#rows tr:nth-child(1) button")
+        whole = page.run("document.querySelector('#detail .digest code').title")
+        page.click("#detail .copy")
+        page.wait(lambda: page.run("window.copied") is not None)
+        assert whole == page.run("window.copied")
+        page.wait(lambda: str(page.run(label)).startswith("Copied "))
+        assert page.run("document.activeElement === document.querySelector('#detail .copy')")
+        page.run("document.execCommand = () => false")
+        page.click("#detail .copy")
+        page.wait(lambda: bool(page.run("document.querySelector('#detail .by-hand') !== null")))
+        field = page.run(
+            "(({value, selectionStart, selectionEnd}) => value.slice(selectionStart, selectionEnd))"
+            "(document.querySelector('#detail .by-hand'))"
+        )
+        assert whole == field
+        check_quiet(page, large)
 
 
 def test_hostile_texts_are_shown_and_do_nothing(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from typing import Final
 
 from orchestrator.model import Model
+
+AT_ONCE: Final = 1.0
+"""Seconds that may pass until a busy machine does what it could have done."""
 
 
 class Span(Model):
@@ -38,6 +42,15 @@ def slot_holders(spans: Mapping[str, Span]) -> dict[str, str]:
         if at and ends[at - 1][1] != name:
             found[name] = ends[at - 1][1]
     return found
+
+
+def held_by(name: str, ready: float, spans: Mapping[str, Span], holders: Mapping[str, str]) -> str:
+    """The step for whose slot another one waited since it was ready; empty where it began for another reason.
+
+    A slot is taken as soon as it is free.
+    """
+    span, holder = spans[name], holders.get(name, "")
+    return holder if holder and ready < spans[holder].end and span.start - spans[holder].end <= AT_ONCE else ""
 
 
 def critical_path(spans: Mapping[str, Span]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from orchestrator.api.events import (
     BuildWarning,
+    ChildStarted,
     Event,
     FailedAt,
     NodeLost,
@@ -102,16 +103,14 @@ def _take(event: Event, seen: Seen) -> None:
     match event:
         case StepStarted():
             _start(event, seen)
+        case ChildStarted() if len(event.steps) > 1:
+            seen.shared.update(event.steps)
         case StepFinished():
             seen.finished[event.step] = event
         case VertexProgress():
             seen.vertexes.setdefault(event.step, {})[event.vertex] = event
-        case BuildWarning():
-            warnings = seen.warnings.setdefault(event.step, [])
-            if len(warnings) < _MOST_WARNINGS:
-                warnings.append(clean_line(event.message))
-        case FailedAt():
-            seen.places[event.step] = event
+        case BuildWarning() | FailedAt():
+            _take_finding(event, seen)
         case TagsKept() | TagPut() | TagRestored():
             _take_tag(event, seen)
         case RunFinished():
@@ -120,6 +119,15 @@ def _take(event: Event, seen: Seen) -> None:
             _note(event, seen)
         case _:
             pass
+
+
+def _take_finding(event: BuildWarning | FailedAt, seen: Seen) -> None:
+    if isinstance(event, FailedAt):
+        seen.places[event.step] = event
+        return
+    warnings = seen.warnings.setdefault(event.step, [])
+    if len(warnings) < _MOST_WARNINGS:
+        warnings.append(clean_line(event.message))
 
 
 def _take_tag(event: TagsKept | TagPut | TagRestored, seen: Seen) -> None:
@@ -155,6 +163,8 @@ def _note(event: Retried | NodeLost, seen: Seen) -> None:
         text = f"retry {event.attempt}{where}, after {round(event.wait, 1)} s: {message}"
         seen.notes.append(Note(time=time, text=text, step=clean_name(event.step), node=clean_name(event.node)))
         return
+    if event.rest is not None:
+        seen.rests.setdefault(event.node, []).append((time, time + event.rest))
     rest = "for the rest of this run" if event.rest is None else f"for {round(event.rest)} s"
     seen.notes.append(Note(time=time, text=f"node lost, not used {rest}: {message}", node=clean_name(event.node)))
 

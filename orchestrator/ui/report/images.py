@@ -48,14 +48,14 @@ def _own(build: BuildOutline, steps: Sequence[StepOutline]) -> list[StepOutline]
 def _build(
     build: BuildOutline, steps: Sequence[StepOutline], seen: Seen, states: Mapping[StepId, str], *, size: int | None
 ) -> BuildRow:
-    digest = next((found for step in steps if step.kind == "record" and (found := _digest(step, seen))), "")
+    given = (found for step in steps if step.kind == "record" and (found := _digest(step, seen)))
     return BuildRow(
         platform=clean_name(build.platform),
         state=build_state(build, steps, states),
         reasons=clean_lines(build.reasons),
         mode=clean_name(build.mode),
         inputs=clean_name(build.inputs or ""),
-        digest=clean_name(digest),
+        digest=clean_name(next(given, build.digest or "")),
         size=size,
     )
 
@@ -76,5 +76,5 @@ def _tag(reference: str, image: ImageOutline, outline: RunStarted, seen: Seen) -
     elif outline.destination != "push":
         state = ""
     else:
-        state = "stands" if image.action == "reuse" else "not put"
+        state = "stands" if reference in image.standing else "not put"
     return TagRow(ref=clean_name(reference), state=state, before=clean_name(before))

@@ -15,7 +15,7 @@ ROOM: Final = 5 * 1024 * 1024
 """Bytes of the page for all logs."""
 _FAILED: Final = 256 * 1024
 _OTHER: Final = 32 * 1024
-_LEAST: Final = 1024
+_LEAST: Final = 256
 
 
 class LogTail(Model):
@@ -34,16 +34,25 @@ class FindLog(Protocol):
 
 
 def take_logs(steps: Iterable[tuple[StepId, str]], find_log: FindLog, *, room: int = ROOM) -> Iterator[tuple[str, Log]]:
-    """The logs of steps, given with their states, each cut so that those after it have room, too."""
-    ordered = sorted(steps, key=lambda step: step[1] != "failed")
-    for number, (step, state) in enumerate(ordered):
+    """The logs of steps, given with their states, each cut so that those after it have room, too.
+
+    Where there is none, it is said where the log is.
+    """
+    ordered = [
+        (step, state, log)
+        for step, state in sorted(steps, key=lambda step: step[1] != "failed")
+        if (log := find_log(step, 0)) and log.size
+    ]
+    for number, (step, state, log) in enumerate(ordered):
         fair = room // (len(ordered) - number)
         most = min(room // 2, _FAILED) if state == "failed" else min(fair, _OTHER)
         tail = find_log(step, most) if most >= _LEAST else None
-        if tail is not None and tail.content:
-            log = _fit(tail, most)
-            room -= _weight(log.text)
-            yield step, log
+        if tail is None:
+            yield step, Log(path=clean_name(log.path), size=log.size, text="", cut=True)
+            continue
+        shown = _fit(tail, most)
+        room -= _weight(shown.text)
+        yield step, shown
 
 
 def _fit(tail: LogTail, most: int) -> Log:

@@ -6,7 +6,10 @@ from orchestrator.model import Model
 
 
 class Log(Model):
-    """The end of what a step printed: where the whole is, how many bytes that has, and whether more was before."""
+    """The end of what a step printed: where the whole is, how many bytes that has, and whether more was before.
+
+    Without text there was no room for any.
+    """
 
     path: str
     size: int
@@ -45,7 +48,8 @@ class StepRow(Model, omit_defaults=True):
         end: when it ended; of one that was running when the journal ends, that.
         ready: when the last step that it needs had ended, or the last attempt.
         after: that step; empty where it needs none.
-        behind: the step on the same node whose end gave it a slot; empty where it waited for none.
+        behind: the step on the same node whose end gave it a slot; empty where it waited for none, or nobody knows.
+        rested: whether it waited for its node, on which nothing was begun for a while after it was lost.
         needs: the steps before it.
         attempts: where it ran before, in vain.
         critical: whether it is on the critical path.
@@ -72,6 +76,7 @@ class StepRow(Model, omit_defaults=True):
     ready: float | None = None
     after: str = ""
     behind: str = ""
+    rested: bool = False
     needs: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     critical: bool = False

@@ -11,7 +11,10 @@ from orchestrator.ui.report.model import Attempt, Note
 
 @dataclass
 class Seen:
-    """Grows with every event; `last` is the time of the latest."""
+    """Grows with every event; `last` is the time of the latest.
+
+    `shared` are the steps that one child did with others, `rests` when nodes were left alone, in seconds of the run.
+    """
 
     outline: RunStarted | None = None
     last: float = 0.0
@@ -20,6 +23,8 @@ class Seen:
     finished: dict[StepId, StepFinished] = field(default_factory=dict)
     retried: dict[StepId, float] = field(default_factory=dict)
     attempts: dict[StepId, list[Attempt]] = field(default_factory=dict)
+    shared: set[StepId] = field(default_factory=set)
+    rests: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     nodes: dict[StepId, str] = field(default_factory=dict)
     vertexes: dict[StepId, dict[str, VertexProgress]] = field(default_factory=dict)
     places: dict[StepId, FailedAt] = field(default_factory=dict)

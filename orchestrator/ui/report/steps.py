@@ -10,7 +10,7 @@ from orchestrator.api.events import RunStarted, VertexProgress
 from orchestrator.api.invocation import StepId
 from orchestrator.api.place import locate
 from orchestrator.ui.report.clean import clean_line, clean_lines, clean_name
-from orchestrator.ui.report.critical import Span, last_need, slot_holders
+from orchestrator.ui.report.critical import AT_ONCE, Span, held_by, last_need, slot_holders
 from orchestrator.ui.report.model import Attempt, Log, StepRow
 from orchestrator.ui.report.seen import Seen
 
@@ -34,8 +34,10 @@ def step_rows(
         finished = seen.finished.get(step.id)
         first, _, rest = (finished.message if finished else "").partition("\n")
         attempts = tuple(seen.attempts.get(step.id, ()))
-        ready, behind = _ready(after, span, spans, attempts), holders.get(step.id, "")
-        place = seen.places.get(step.id)
+        ready = _ready(after, span, spans, attempts)
+        rests = tuple(_rests(span, ready, seen))
+        holder = "" if ready is None or rests or step.id in seen.shared else held_by(step.id, ready, spans, holders)
+        place = seen.places.get(step.id) if step.kind == "solve" else None  # a test has a Dockerfile that nobody wrote
         cached, instructions = count_cached(seen.vertexes.get(step.id, {}))
         yield StepRow(
             id=clean_name(step.id),
@@ -48,7 +50,8 @@ def step_rows(
             end=span.end if span else None,
             ready=ready,
             after=clean_name(after),
-            behind=clean_name(behind) if behind and ready is not None and spans[behind].end > ready else "",
+            behind=clean_name(holder),
+            rested=span is not None and any(abs(span.start - end) <= AT_ONCE for end in rests),
             needs=tuple(map(clean_name, step.needs)),
             attempts=attempts,
             critical=step.id in critical,
@@ -69,6 +72,12 @@ def count_cached(vertexes: Mapping[str, VertexProgress]) -> tuple[int, int]:
     """How many instructions were in BuildKit's cache, and how many there were."""
     states = [vertex.state for vertex in vertexes.values() if _INSTRUCTION.match(vertex.name)]
     return states.count("cached"), len(states)
+
+
+def _rests(span: Span | None, ready: float | None, seen: Seen) -> Iterator[float]:
+    """When its node was used again after each loss because of which a step that was ready did not begin."""
+    if span is not None and ready is not None:
+        yield from (end for start, end in seen.rests.get(span.node, ()) if start < span.start and end > ready)
 
 
 def _ready(after: StepId, span: Span | None, spans: Mapping[StepId, Span], attempts: Sequence[Attempt]) -> float | None:

@@ -87,6 +87,18 @@ def test_what_is_no_journal_is_told(tmp_path: Path, content: bytes, message: str
         read(tmp_path)
 
 
+def test_what_a_damaged_line_says_is_shown_as_text(tmp_path: Path) -> None:
+    """It may be anybody's: nothing of it moves a cursor or sets a title, and no more than a line of it is told."""
+    (tmp_path / ".orchestrate").mkdir()
+    damaged = rb'{"type":"\u001b]0;owned\u0007\u202e' + b"x" * 9999 + b'"}'
+    (tmp_path / ".orchestrate/journal.jsonl").write_bytes(b'{"format":1}\n' + damaged + b"\n")
+    with pytest.raises(ValueError, match="line 2 is no event") as told:
+        read(tmp_path)
+    assert str(told.value).isprintable()
+    assert r"\x1b]0;owned\x07\u202e" in str(told.value)
+    assert len(str(told.value)) < 300
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     """Neither to write nor to read: a repository may have brought it."""
     (tmp_path / ".orchestrate").mkdir()

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.plan.compile import Declared
 from orchestrator.plan.graph import ancestors
-from orchestrator.ui.graph import RENDERERS, Picture, picture
+from orchestrator.ui.graph import RENDERERS, DrawnEdge, Picture, picture
 from tests.unit.plan.samples import HEAD, wire_text
 
 TEXT = HEAD + '[images.base]\n[images.app]\n[images.last]\nneeds = ["app"]\n[images.alone]\n'
@@ -78,3 +78,10 @@ def test_a_selection_shows_what_it_needs_and_nothing_else() -> None:
 def test_a_graph_without_edges_is_drawn_too(style: str) -> None:
     """Whatever the style."""
     assert "alone" in RENDERERS[style](drawn("alone"))
+
+
+def test_names_of_files_are_text() -> None:
+    """A Dockerfile may be called whatever a file system takes: nothing of it reaches the terminal raw."""
+    edge = DrawnEdge(parent="a", child="b", kind="FROM", place="\x1b]0;owned\x07/Dockerfile:1:1")
+    shown = RENDERERS["text"](Picture(waves=(("a",), ("b",)), edges=(edge,)))
+    assert "    needs a (FROM, \\x1b]0;owned\\x07/Dockerfile:1:1)\n" in shown

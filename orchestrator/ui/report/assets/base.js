@@ -39,7 +39,7 @@ function readReport() {
     needs: [], builds: [], tags: [], version: "", digest: "", neededBy: [], steps: [], ...image,
   }));
   const steps = data.steps.map((step) => ({
-    platforms: [], node: "", start: null, end: null, ready: null, after: "", behind: "", needs: [], critical: false, digest: "",
+    platforms: [], node: "", start: null, end: null, ready: null, after: "", behind: "", rested: false, needs: [], critical: false, digest: "",
     attempts: [], cached: 0, instructions: 0, message: "", place: "", excerpt: [], lines: [], hints: [], warnings: [], log: null, ...step,
   }));
   const imageByName = new Map(images.map((image) => [image.name, image]));
@@ -134,14 +134,38 @@ function badge(word) {
 
 function copyButton(text, what) {
   const button = make("button", { type: "button", class: "copy", "aria-label": `Copy ${what}`, onclick: copy }, "copy");
-  function copy() {
-    const done = () => {
-      button.textContent = "copied";
-      setTimeout(() => { button.textContent = "copy"; }, 1500);
-    };
-    navigator.clipboard?.writeText(text).then(done, () => { button.textContent = "select it by hand"; });
+  const say = (word, says) => {
+    button.textContent = word;
+    button.setAttribute("aria-label", says);
+  };
+  async function copy() {
+    if (!await toClipboard(text)) {
+      const whole = make("input", { class: "by-hand", readonly: true, value: text, "aria-label": `All of ${what}` });
+      button.replaceWith(whole);
+      whole.select();
+      return;
+    }
+    say("copied", `Copied ${what}`);
+    setTimeout(() => say("copy", `Copy ${what}`), 1500);
   }
   return button;
+}
+
+// Only pages that browsers deem secure have a clipboard; what is left for others needs a field that is selected.
+async function toClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const before = document.activeElement;
+    const field = make("textarea", { class: "unseen", readonly: true }, text);
+    document.body.append(field);
+    field.select();
+    const isCopied = document.execCommand("copy");
+    field.remove();
+    before?.focus({ preventScroll: true });
+    return isCopied;
+  }
 }
 
 function shortDigest(digest) {

@@ -15,6 +15,7 @@ function showDetail(report, image, { step, choose, close }) {
   panel.hidden = false;
   panel.scrollTop = 0;
   panel.querySelector("details[open]")?.scrollIntoView({ block: "nearest" });
+  panel.focus({ preventScroll: true });
 }
 
 function near(title, names, report, choose) {
@@ -95,6 +96,9 @@ function stepBody(step) {
 }
 
 function logView(log) {
+  if (!log.text) {
+    return [make("p", { class: "quiet" }, `The whole log (${bytes(log.size)}): `, make("code", {}, log.path))];
+  }
   const lines = log.text.split("\n");
   const view = make("pre", { class: "log", tabindex: "0", "aria-label": "Log" });
   const said_ = make("span", { role: "status", class: "quiet" });

@@ -56,8 +56,12 @@ class Graph {
   listen() {
     let last = null;
     let moved = false;
+    let isClicked = false;  // an image that is clicked gives the focus to its details
+    document.addEventListener("pointerdown", (event) => {
+      isClicked = this.svg.contains(event.target);
+    });
     this.svg.addEventListener("wheel", (event) => {
-      if (event.ctrlKey || event.metaKey || this.svg.contains(document.activeElement)) {
+      if (event.ctrlKey || event.metaKey || isClicked || this.svg.contains(document.activeElement)) {
         event.preventDefault();
         this.zoom(Math.exp(-event.deltaY / 400), this.at(event));
       }

@@ -1,10 +1,15 @@
 function start() {
   const report = readReport();
   const parts = [];
+  let opener = null;
 
   function choose(name, step = "") {
     const image = report.imageByName.get(name);
     if (image) {
+      const active = document.activeElement;
+      if (!byId("detail").contains(active)) {
+        opener = active === document.body ? null : active;
+      }
       showDetail(report, image, { step, choose, close });
       parts.forEach((part) => part.mark(name));
       document.body.classList.add("has-detail");
@@ -12,7 +17,11 @@ function start() {
   }
 
   function close() {
+    const isInside = byId("detail").contains(document.activeElement);
     byId("detail").hidden = true;
+    if (isInside) {
+      opener?.focus({ preventScroll: true });
+    }
     document.body.classList.remove("has-detail");
     parts.forEach((part) => part.mark(""));
   }

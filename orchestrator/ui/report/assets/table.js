@@ -42,9 +42,14 @@ class Table {
   makeRow(image) {
     const put = image.tags.filter((tag) => tag.state === "put" || tag.state === "stands").length;
     const asked = image.tags.some((tag) => tag.state);
-    return make("tr", { onclick: () => this.choose(image.name) },
+    const button = make("button", { type: "button", class: "plain" }, image.name);
+    const choose = () => {
+      button.focus({ preventScroll: true });
+      this.choose(image.name);
+    };
+    return make("tr", { onclick: choose },
       make("td", {}, badge(image.state)),
-      make("th", { scope: "row" }, make("button", { type: "button", class: "plain" }, image.name)),
+      make("th", { scope: "row" }, button),
       make("td", {}, image.builds.map((build) => make("span", { class: "platform" },
         make("b", { class: `letter ${stateClass(build.state)}`, title: stateOf(build.state).says }, stateOf(build.state).letter),
         build.platform))),

@@ -9,9 +9,10 @@ class Timeline {
     this.scale = 1;
     this.svg = draw("svg", { id: "timeline-svg", role: "group", "aria-label": "Steps by node; arrow keys move, Enter chooses" });
     this.bars = new Map();
-    this.current = null;
+    this.drawn = [];
     byId("timeline-scroll").append(this.svg);
     this.drawLabels();
+    this.makeBars();
     this.render();
     this.listen();
     showCritical(report, choose);
@@ -32,17 +33,25 @@ class Timeline {
     const pick = (event) => event.target.closest?.(".step")?.getAttribute("data-step");
     this.svg.addEventListener("click", (event) => this.open(pick(event)));
     this.svg.addEventListener("pointerover", (event) => this.say(pick(event)));
-    this.svg.addEventListener("focusin", (event) => this.say(pick(event)));
+    this.svg.addEventListener("focusin", (event) => this.hold(pick(event)));
     this.svg.addEventListener("keydown", (event) => this.key(event, pick(event)));
     new ResizeObserver(() => this.render()).observe(scroll);
   }
 
-  zoom(factor, at = byId("timeline-scroll").clientWidth / 2) {
+  zoom(factor, at = this.middle()) {
     const scroll = byId("timeline-scroll");
     const before = this.scale;
     this.scale = Math.min(Math.max(this.scale * factor, 1), 400);
     this.render();
     scroll.scrollLeft = (scroll.scrollLeft + at) * (this.scale / before) - at;
+  }
+
+  // What stays where it is: the step that has the focus, or the middle.
+  middle() {
+    const { clientWidth, scrollLeft } = byId("timeline-scroll");
+    const step = this.svg.contains(document.activeElement) && this.report.stepById.get(this.current);
+    const at = step ? (this.x(step.start) + this.x(step.end)) / 2 - scrollLeft : clientWidth / 2;
+    return Math.min(Math.max(at, 0), clientWidth);
   }
 
   fit() {
@@ -63,6 +72,35 @@ class Timeline {
     byId("lanes").append(draw("svg", { width: 150, height: this.height, "aria-hidden": "true" }, this.groups.map(label)));
   }
 
+  // Once, so that a bar that has the focus keeps it however often it is drawn.
+  makeBars() {
+    for (const group of this.groups) {
+      for (const [number, steps] of group.lanes.entries()) {
+        for (const step of steps) {
+          this.makeBar(step, group.top + number * group.lane, group.lane);
+        }
+      }
+    }
+    this.under = draw("g", { "aria-hidden": "true" });
+    this.over = draw("g", { "aria-hidden": "true" });
+    this.svg.append(drawHatch(), this.under, draw("g", {}, this.drawn.map((one) => one.bar)), this.over);
+    this.current = this.groups[0]?.lanes[0]?.[0]?.id;
+    this.bars.get(this.current)?.setAttribute("tabindex", "0");
+  }
+
+  makeBar(step, top, lane) {
+    const says = step.isLost ? `${step.id} on ${step.node}: lost with its node` : said(step);
+    const bar = draw("g", {
+      class: `step ${stateClass(barState(step))}${step.critical ? " critical" : ""}${step.isLost ? " lost" : ""}`, "data-step": step.id, role: "button",
+      tabindex: "-1", "aria-label": says,
+    });
+    this.drawn.push({ step, bar, top, lane, says });
+    if (!step.isLost) {
+      step.middle = top + (lane - 3) / 2;
+      this.bars.set(step.id, bar);
+    }
+  }
+
   render() {
     const width = Math.max(byId("timeline-scroll").clientWidth - 2, 300) * this.scale;
     if (width === this.width) {
@@ -70,47 +108,35 @@ class Timeline {
     }
     this.width = width;
     const x = (seconds) => (seconds / this.seconds) * (width - 8) + 2;
-    this.bars.clear();
     this.svg.setAttribute("width", width);
     this.svg.setAttribute("height", this.height);
-    this.svg.replaceChildren(drawAxis(this.seconds, width, this.height, x), ...this.drawGroups(x), this.drawPath(x));
-    this.x = x;
-    const first = this.current ?? this.groups[0]?.lanes[0]?.[0]?.id;
-    this.bars.get(first)?.setAttribute("tabindex", "0");
-  }
-
-  drawGroups(x) {
-    return this.groups.map((group) => draw("g", {},
-      draw("line", { class: "rule", x1: 0, x2: this.width, y1: group.top - LANE.gap / 2, y2: group.top - LANE.gap / 2 }),
-      group.lanes.map((steps, number) => steps.map((step) => drawWait(step, x, group.top + number * group.lane + (group.lane - 3) / 2))),
-      group.lanes.map((steps, number) => steps.map((step) => this.drawStep(step, x, group.top + number * group.lane, group.lane)))));
-  }
-
-  drawStep(step, x, top, lane) {
-    const [left, right] = [x(step.start), Math.max(x(step.end), x(step.start) + 1.5)];
-    const high = lane - 3;
-    const room = Math.floor((right - left - 8) / 6.2);
-    const state = stateOf(step.state);
-    const bar = draw("g", {
-      class: `step ${stateClass(barState(step))}${step.critical ? " critical" : ""}${step.isLost ? " lost" : ""}`, "data-step": step.id, role: "button",
-      tabindex: "-1", "aria-label": step.isLost ? `${step.id} on ${step.node}: lost with its node` : said(step),
-    },
-    draw("rect", { class: "box", x: left, y: top, width: right - left, height: high, rx: Math.min(3, (right - left) / 3) }),
-    lane === LANE.node && room > 2
-      ? draw("text", { x: left + 4, y: top + 13.5 }, shorten(`${step.isLost ? "L" : state.letter} ${what(step)}`, room)) : "");
-    if (!step.isLost) {
-      step.middle = top + high / 2;
-      this.bars.set(step.id, bar);
+    const rule = (group) => draw("line", { class: "rule", x1: 0, x2: width, y1: group.top - LANE.gap / 2, y2: group.top - LANE.gap / 2 });
+    this.under.replaceChildren(drawAxis(this.seconds, width, this.height, x), ...this.groups.map(rule),
+      ...this.drawn.map(({ step, top, lane }) => drawWait(step, x, top + (lane - 3) / 2)).filter(Boolean));
+    for (const one of this.drawn) {
+      one.bar.replaceChildren(...drawBar(one, x));
     }
-    return bar;
+    this.over.replaceChildren(...this.drawPath(x));
+    this.x = x;
+    if (this.svg.contains(document.activeElement)) {
+      this.say(this.current);
+    }
   }
 
   drawPath(x) {
     const steps = this.report.critical.steps.map((id) => this.report.stepById.get(id)).filter((step) => step?.middle);
     const points = steps.flatMap((step) => [[x(step.start), step.middle], [x(step.end), step.middle]]);
     this.link = draw("path", { class: "link", d: "" });
-    return draw("g", { "aria-hidden": "true" },
-      draw("path", { class: "critical-path", d: points.map(([a, b], at) => `${at ? "L" : "M"}${a},${b}`).join("") }), this.link);
+    return [draw("path", { class: "critical-path", d: points.map(([a, b], at) => `${at ? "L" : "M"}${a},${b}`).join("") }), this.link];
+  }
+
+  hold(id) {
+    if (this.bars.has(id)) {
+      this.bars.get(this.current)?.setAttribute("tabindex", "-1");
+      this.current = id;
+      this.bars.get(id).setAttribute("tabindex", "0");
+    }
+    this.say(id);
   }
 
   say(id) {
@@ -143,11 +169,7 @@ class Timeline {
       this.open(id);
     } else if (jump && all[at + jump]) {
       event.preventDefault();
-      this.bars.get(id).setAttribute("tabindex", "-1");
-      this.current = all[at + jump].id;
-      const bar = this.bars.get(this.current);
-      bar.setAttribute("tabindex", "0");
-      bar.focus();
+      this.bars.get(all[at + jump].id).focus();
     }
   }
 }
@@ -171,6 +193,26 @@ function groupLanes(steps) {
     }
   }
   return [...groups.values()].sort((a, b) => Number(!a.node) - Number(!b.node) || (a.node < b.node ? -1 : 1));
+}
+
+// What it is stands in it as a letter where that fits, and is told by how it is filled where not; all of it when pointed at.
+function drawBar({ step, top, lane, says }, x) {
+  const [left, right] = [x(step.start), Math.max(x(step.end), x(step.start) + 1.5)];
+  const wide = right - left;
+  const isThin = lane < LANE.node;
+  const letter = step.isLost ? "L" : stateOf(step.state).letter;
+  const room = isThin ? 0 : Math.floor((wide - 8) / 6.2);
+  const text = (word, at, down) => draw("text", { class: isThin ? "thin" : null, x: left + at, y: top + down }, word);
+  return [
+    draw("title", {}, says),
+    draw("rect", { class: "box", x: left, y: top, width: wide, height: lane - 3, rx: Math.min(3, wide / 3) }),
+    room > 2 ? text(shorten(`${letter} ${what(step)}`, room), 4, 13.5) : wide > 9 ? text(letter, 2, isThin ? 7 : 13.5) : "",
+  ].filter(Boolean);
+}
+
+function drawHatch() {
+  return draw("defs", {}, draw("pattern", { id: "hatch", class: "s-cancelled", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+    draw("rect", { width: 6, height: 6 }), draw("line", { x1: 0, x2: 0, y1: 0, y2: 6 })));
 }
 
 // Beneath the bars, so that it shows where a lane was free and the step waited all the same.
@@ -198,7 +240,7 @@ function said(step) {
     parts.push(`could begin at +${duration(step.ready)}, after ${step.after}`);
   }
   if (step.start - step.ready > 0.05) {
-    parts.push(`waited ${duration(step.start - step.ready)} for a free slot${step.behind ? `, until ${step.behind} ended` : ""}`);
+    parts.push(waited(step, duration(step.start - step.ready)));
   }
   if (step.attempts.length) {
     parts.push(`lost before with ${step.attempts.map((attempt) => `${attempt.node} after ${duration(attempt.end - attempt.start)}`).join(", ")}`);
@@ -207,6 +249,14 @@ function said(step) {
     parts.push("on the critical path");
   }
   return parts.join("; ");
+}
+
+// Only what the journal shows: where it does not say why, neither does this.
+function waited(step, time) {
+  if (step.rested) {
+    return `waited ${time}, since nothing was begun on ${step.node} after it was lost`;
+  }
+  return step.behind ? `waited ${time} for a free slot, until ${step.behind} ended` : `began ${time} later`;
 }
 
 function drawAxis(seconds, width, height, x) {

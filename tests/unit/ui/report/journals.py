@@ -57,10 +57,12 @@ def outline_run(number: int, seed: int = 1) -> RunStarted:
                         reasons=() if is_reused else ("files changed: `src/main.c`, `Makefile`",),
                         mode="native",
                         inputs=digest(f"in {name}{platform}"),
+                        digest=digest(f"{name}{platform}") if is_reused else None,
                     )
                     for platform in PLATFORMS
                 ),
                 tags=(f"registry.example.org/acme/{name}:1.4.2", f"registry.example.org/acme/{name}:latest"),
+                standing=(f"registry.example.org/acme/{name}:1.4.2",) if is_reused else (),
                 version="1.4.2",
                 digest=digest(name) if is_reused else None,
             )
@@ -200,8 +202,9 @@ def hostile_events() -> Iterator[Event]:
             name=text,
             action=text,
             needs=(HOSTILE[number - 1], text, "nobody") if number else (),
-            builds=(BuildOutline(platform=text, action="build", reasons=(text,), mode=text, inputs=text),),
+            builds=(BuildOutline(platform=text, action="build", reasons=(text,), mode=text, inputs=text, digest=text),),
             tags=(text,),
+            standing=(text,),
             version=text,
             digest=text,
         )

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.api.events import (
+    ChildStarted,
     Event,
+    FailedAt,
     NodeLost,
     PlatformSize,
     Retried,
@@ -40,15 +42,16 @@ SOLVE, RECORD, TEST, VERIFY, PROMOTE = (
 )
 
 
-def begun(*kinds: str, action: str = "build", destination: str = "push") -> RunStarted:
+def begun(*kinds: str, action: str = "build", destination: str = "push", standing: tuple[str, ...] = ()) -> RunStarted:
     """One image whose steps are a chain of these kinds."""
     ids = [f"{kind}:app@{AMD64}" if kind in {"solve", "record", "test"} else f"{kind}:app" for kind in kinds]
     steps = tuple(
         StepOutline(id=step, kind=kind, image="app", needs=(before,) if before else (), platforms=(AMD64,))
         for before, step, kind in zip(("", *ids), ids, kinds, strict=False)
     )
-    builds = (BuildOutline(platform=AMD64, action=action, reasons=("files changed: `a`",), inputs="sha256:1"),)
-    image = ImageOutline(name="app", action=action, builds=builds, tags=("r/app:1",))
+    reasons, stands = (("files changed: `a`",), None) if action == "build" else ((), "sha256:7")
+    builds = (BuildOutline(platform=AMD64, action=action, reasons=reasons, inputs="sha256:1", digest=stands),)
+    image = ImageOutline(name="app", action=action, builds=builds, tags=("r/app:1",), standing=standing)
     return RunStarted(run="r", time=100.0, project="p", destination=destination, steps=steps, images=(image,))
 
 
@@ -103,6 +106,14 @@ def test_an_image_without_steps_stands_as_planned() -> None:
     assert "blocked" == image_of(fold(begun(action="blocked"))).state
 
 
+@pytest.mark.parametrize("kinds", [("assemble", "verify", "promote"), ("verify", "promote")])
+def test_what_an_earlier_run_built_is_reused(kinds: tuple[str, ...]) -> None:
+    """A run that was gone on with, or promoted, has no steps of it, but its digest."""
+    run = begun(*kinds, action="reuse")
+    image = image_of(fold(run, *(event for step in run.steps for event in ran(step.id, 0, 1))))
+    assert ("reused", "reused", "sha256:7") == (image.state, image.builds[0].state, image.builds[0].digest)
+
+
 def test_what_ran_when_the_journal_ends_is_unfinished() -> None:
     """Nobody says that the run has ended, and the report says that."""
     data = fold(begun("solve", "record"), *ran(SOLVE, 0, 1)[:1], *ran("other", 2, 5))
@@ -128,6 +139,38 @@ def test_a_step_says_who_held_its_slot() -> None:
     assert "" == step_of(needed, RECORD).behind
 
 
+def test_a_slot_is_taken_as_soon_as_it_is_free() -> None:
+    """Whoever began long after had another reason, which nobody knows."""
+    late = fold(begun("solve", "record"), *ran(RECORD, 0, 4), *ran(SOLVE, 9, 10))
+    assert ("", False, 0.0, 9.0) == ((step := step_of(late, SOLVE)).behind, step.rested, step.ready, step.start)
+
+
+def test_what_one_child_does_with_others_waits_for_what_those_need() -> None:
+    """So it is not said that it waited for a slot, whoever ended meanwhile."""
+    shared = ChildStarted(steps=(SOLVE, "solve:other"), argv=("docker",), time=105)
+    held = fold(begun("solve", "record"), *ran(RECORD, 0, 5), *ran(SOLVE, 5, 6), shared)
+    assert "" == step_of(held, SOLVE).behind
+
+
+@pytest.mark.parametrize(("start", "rested"), [(34.5, True), (50, False)])
+def test_a_node_that_was_lost_is_left_alone_for_a_while(start: float, rested: bool) -> None:  # noqa: FBT001 (a case)
+    """Who waited for that waited for no slot, though one may have become free at the same time."""
+    lost = NodeLost(node="n", message="no answer", time=104, rest=30)
+    data = fold(begun("solve", "record"), *ran(RECORD, 0, start), lost, *ran(SOLVE, start, start + 1))
+    assert ("", rested) == ((step := step_of(data, SOLVE)).behind, step.rested)
+
+
+def test_a_failed_test_has_no_line_in_a_dockerfile() -> None:
+    """Nobody wrote the one that it has; that of a solve is named."""
+    run = begun("solve", "record", "test")
+    steps = tuple(msgspec.structs.replace(step, dockerfile="app/Dockerfile") for step in run.steps)
+    places = [FailedAt(step=step, file="Dockerfile", line=3, excerpt=("RUN make",)) for step in (SOLVE, TEST)]
+    data = fold(msgspec.structs.replace(run, steps=steps), *places)
+    assert [("app/Dockerfile:3", ("RUN make",)), ("", ())] == [
+        ((row := step_of(data, step)).place, row.excerpt) for step in (SOLVE, TEST)
+    ]
+
+
 def test_only_instructions_count_as_cached() -> None:
     """The last state of each vertex counts; what BuildKit does for itself is never in a cache."""
     vertexes = (
@@ -151,7 +194,7 @@ def test_tags_say_what_became_of_them() -> None:
         image_of(fold(run, kept, put)).tags[0],
         image_of(fold(run, kept)).tags[0],
         image_of(fold(run, msgspec.structs.replace(put, previous="sha256:2"))).tags[0],
-        image_of(fold(begun(action="reuse"))).tags[0],
+        image_of(fold(begun(standing=("r/app:1",)))).tags[0],
         image_of(fold(begun("verify", destination="oci"))).tags[0],
     ]
     assert ["put", "not put", "stands", "stands", ""] == [row.state for row in rows]

@@ -123,6 +123,31 @@ def test_failed_steps_come_first_for_room() -> None:
     assert sum(len(encode_for_page(log.text)) for log in taken.values()) <= 20_000
 
 
+def test_room_is_shared_by_logs_alone() -> None:
+    """Gates, records and promotions have none: however many they are, the first image loses nothing."""
+
+    def find(step: str, most: int) -> LogTail | None:
+        content = b"a line of a log\n" * 600
+        return LogTail(path=step, size=9600, content=content[-most:]) if step == "solve:first" else None
+
+    steps = [("solve:first", "done"), *((f"record:{number}", "done") for number in range(9999))]
+    taken = dict(take_logs(steps, find, room=20_000))
+    assert {"solve:first": (9599, False)} == {step: (len(log.text), log.cut) for step, log in taken.items()}
+
+
+def test_a_log_without_room_has_its_path() -> None:
+    """So that whoever needs it finds the whole."""
+
+    def find(step: str, most: int) -> LogTail:
+        return LogTail(path=f"logs/{step}", size=1000, content=b"y" * min(most, 1000))
+
+    taken = dict(take_logs([("a", "done"), ("b", "done")], find, room=300))
+    assert [("logs/a", "", 1000, True), ("logs/b", True)] == [
+        (taken["a"].path, taken["a"].text, taken["a"].size, taken["a"].cut),
+        (taken["b"].path, bool(taken["b"].text)),
+    ]
+
+
 @pytest.mark.parametrize("content", [b"", b"\n"])
 def test_an_empty_log_is_none(content: bytes) -> None:
     """There is nothing to show."""
