@@ -31,7 +31,7 @@ from orchestrator.api.events import LoweredAgain, Retried
 from orchestrator.api.invocation import DigestOf, Invocation, Outcome, StepId, Word
 from orchestrator.api.solve import NamedContext, NoOutput, Solve
 from orchestrator.engine.actions import Actions
-from orchestrator.engine.in_thread import in_thread
+from orchestrator.engine.in_thread import ask_in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.solve import (
@@ -283,7 +283,7 @@ class Batch:
             return None
         match became:
             case SolveUnknown(digest=digest):
-                stands = digest is not None and await in_thread(self._stands, solve, digest)
+                stands = digest is not None and await ask_in_thread(self._stands, solve, digest)
                 return StepResult(digest=digest, seconds=share) if stands else None
             case SolveResult(digest=digest, path=path):
                 is_there = digest is not None or isinstance(solve.output, NoOutput)

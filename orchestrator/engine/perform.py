@@ -18,7 +18,7 @@ from orchestrator.api.outline import TagOutline
 from orchestrator.api.solve import PushOutput
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.batch import Batches, Tools
-from orchestrator.engine.in_thread import in_thread
+from orchestrator.engine.in_thread import ask_in_thread, in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.load import load_image
 from orchestrator.engine.promote import promote
@@ -96,7 +96,7 @@ class Performer:
             case SolveStep():
                 return await self._recall(step)
             case TestStep() if step.record in self._recalled:
-                return await in_thread(self._actions.has_passed, step)
+                return await ask_in_thread(self._actions.has_passed, step)
             case _:
                 return False
 
@@ -108,7 +108,7 @@ class Performer:
         records = self._records[solve.id]
         if all(parent in self._known for record in records for parent in record.key.parents):
             return False
-        found = [await in_thread(self._actions.recall, record) for record in records]
+        found = [await ask_in_thread(self._actions.recall, record) for record in records]
         if not all(found):
             return False
         for record, result in zip(records, found, strict=True):
@@ -181,7 +181,7 @@ class Performer:
         if isinstance(step.solve.output, PushOutput):
             reference = step.solve.output.reference
             with suppress(RegistryError):  # it is asked again by the push
-                await in_thread(self._actions.repository(reference.repository).find, reference.tag)
+                await ask_in_thread(self._actions.repository(reference.repository).find, reference.tag)
 
     async def _keep_old(self) -> None:
         """Keep what the tags point at that are to be put now, and tell where each is to move, before the first does."""

@@ -202,7 +202,8 @@ class Engine:
         """What the end of a step means for the others."""
         ended = _Ended() if task.cancelled() else task.result()
         if ended.moves:
-            self._schedule.again(step.id, without=ended.moves)
+            if not self._schedule.again(step.id, without=ended.moves):
+                self._skip(step.id, "stopped before it could begin again")
             return
         if not task.cancelled() and ended.error is None:
             self._schedule.done(step.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 
 import pytest
@@ -164,3 +165,41 @@ def test_who_is_cancelled_stops_the_child() -> None:
     child = Child(line, ends_after=1000)
     asyncio.run(cancelled(watching(line, patience=3600.0), child))
     assert child.stopped
+
+
+class Held(Line):
+    """A node that is being asked until somebody lets it answer."""
+
+    def __init__(self, *answers: Outcome) -> None:
+        super().__init__(*answers)
+        self.begun = threading.Event()
+        self.may_answer = threading.Event()
+
+    def __call__(self, probe: Probe) -> Outcome:
+        """After a while."""
+        self.begun.set()
+        self.may_answer.wait()
+        return super().__call__(probe)
+
+
+async def cancel_asking(line: Held, work: asyncio.Future[Outcome | SolveFailure]) -> None:
+    """Cancel while the node is asked, and let it answer then."""
+    await asyncio.to_thread(line.begun.wait)
+    work.cancel()
+    await asyncio.sleep(0)
+    line.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+def test_who_is_cancelled_while_a_node_is_asked_stops_the_child() -> None:
+    """The answer does not matter any more."""
+
+    async def cancelled(line: Held, child: Child) -> None:
+        reader = Asked({}).reader(Invocation(argv=("x",), steps=("solve:x",)))
+        await cancel_asking(line, asyncio.ensure_future(watching(line).run(child, reader, backend="x", node=NODE)))
+
+    line = Held(ANSWER)
+    child = Child(line, ends_after=1000)
+    asyncio.run(cancelled(line, child))
+    assert (True, 1) == (child.stopped, line.asked)
