@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -15,7 +14,6 @@ from orchestrator.api.backend import FailureKind
 from orchestrator.api.events import TagPut, TagsKept
 from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import TagOutline
-from orchestrator.api.solve import PushOutput
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.batch import Batches, Tools
 from orchestrator.engine.in_thread import ask_in_thread, in_thread
@@ -26,7 +24,6 @@ from orchestrator.engine.restore import keep_old
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError, SolveWork, failed_test, run_solve
 from orchestrator.engine.watch import Watch
-from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import Digest
 from orchestrator.plan import stepnames
 from orchestrator.plan.lower import Lowered, lower_request
@@ -91,7 +88,13 @@ class Performer:
         self._batches.drop(step)
 
     async def stands(self, step: Step) -> bool:
-        """Whether what a step would do was done by another run since the plan was made."""
+        """Whether what a step would do was done by another run since the plan was made; nobody does it then."""
+        is_done = await self._is_done(step)
+        if is_done:
+            self._batches.found(step.id)
+        return is_done
+
+    async def _is_done(self, step: Step) -> bool:
         match step:
             case SolveStep():
                 return await self._recall(step)
@@ -172,16 +175,9 @@ class Performer:
             invocations=self._lowered.invocations[step.id],
             chosen=self._backends[step.backend],
             builders={step.node: place.builder},
-            heed=partial(self._heed, step),
+            heed=partial(ask_in_thread, self._actions.heed, step),
         )
         return await run_solve(work, invoker=self._invoker, folder=place.folder, emit=self._emit, watch=self._watch)
-
-    async def _heed(self, step: SolveStep | TestStep) -> None:
-        """Ask the registry that a push of BuildKit failed at, which our own requests leave alone as long as it says."""
-        if isinstance(step.solve.output, PushOutput):
-            reference = step.solve.output.reference
-            with suppress(RegistryError):  # it is asked again by the push
-                await ask_in_thread(self._actions.repository(reference.repository).find, reference.tag)
 
     async def _keep_old(self) -> None:
         """Keep what the tags point at that are to be put now, and tell where each is to move, before the first does."""
