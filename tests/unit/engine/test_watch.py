@@ -7,10 +7,11 @@ import threading
 from collections.abc import Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.api.backend import Capabilities, Node, Probe, Reader, SolveFailure
 from orchestrator.api.invocation import Invocation, Outcome
-from orchestrator.buildkit.onebuilder import OneBuilder
+from orchestrator.buildkit.onebuilder import INSPECT, OneBuilder, chosen_node
 from orchestrator.engine.watch import Watch
 from orchestrator.errors import UsageError
 from orchestrator.plan.place import ConfiguredBackend
@@ -123,6 +124,16 @@ def test_a_node_with_a_question_of_its_own_is_asked_that(said: Outcome, lost: bo
     line = Line(said)
     found = asyncio.run(watching(line).look("x", node))
     assert (lost, 2 if lost else 1) == (found is not None, line.asked)
+
+
+@pytest.mark.parametrize(("said", "lost"), [(ANSWER, ""), (SILENCE, "it did not end within 10 seconds")])
+def test_a_builder_that_was_chosen_for_a_node_is_asked(said: Outcome, lost: str) -> None:
+    """As with `--node`: its backend does not know of it."""
+    node = replace(chosen_node("b", {INSPECT: ANSWER}), name="of-the-plan")
+    line = Line(said)
+    found = asyncio.run(watching(line, PythonBackend({})).look("x", node))
+    message = f"node `of-the-plan` does not answer any more: {lost}" if lost else ""
+    assert (message, 2 if lost else 1) == (found.message if found else "", line.asked)
 
 
 def test_a_node_is_asked_once_for_all_that_wait_for_it() -> None:
