@@ -19,7 +19,7 @@ from orchestrator.engine.batch import Batches, Tools
 from orchestrator.engine.in_thread import ask_in_thread, in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.load import load_image
-from orchestrator.engine.promote import promote
+from orchestrator.engine.promote import Promoter
 from orchestrator.engine.restore import keep_old
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError, SolveWork, failed_test, run_solve
@@ -82,6 +82,7 @@ class Performer:
         self._batches = Batches(plan, lowered, backends, Tools(actions, results, invoker, watch, emit))
         self.stopping = threading.Event()
         """Set where no tag is to be put any more."""
+        self._promoter = Promoter(actions.repository, self.stopping.is_set)
 
     def drop(self, step: StepId) -> None:
         """A step is skipped, and is not to be done with others."""
@@ -209,7 +210,7 @@ class Performer:
             )
             loop.call_soon_threadsafe(self._emit, event)
 
-        await in_thread(promote, step, digest, self._actions.repository, on_put, self.stopping.is_set)
+        await in_thread(self._promoter.promote, step, digest, on_put)
         return StepResult(digest=digest)
 
 
