@@ -18,7 +18,7 @@ from orchestrator.engine.actions import Actions
 from orchestrator.engine.batch import Batches, Tools
 from orchestrator.engine.in_thread import ask_in_thread, in_thread
 from orchestrator.engine.invoke import Emit, Invoker
-from orchestrator.engine.load import load_image
+from orchestrator.engine.load import Loader
 from orchestrator.engine.promote import Promoter
 from orchestrator.engine.restore import keep_old
 from orchestrator.engine.results import Results, StepResult
@@ -60,6 +60,7 @@ class Performer:
         invoker: Invoker,
         watch: Watch,
         kept: tuple[TagOutline, ...],
+        jobs: int,
         emit: Emit,
     ) -> None:
         self._lowered = lowered
@@ -68,6 +69,7 @@ class Performer:
         self._actions = actions
         self._results = results
         self._invoker = invoker
+        self._loader = Loader(invoker, limit=jobs)
         self._watch = watch
         self._run = plan.run
         self._kept = kept
@@ -144,7 +146,7 @@ class Performer:
                 return await self._promote(step)
             case LoadStep():
                 store, digest = self._actions.open(step.home), self._results.digest(step.index)
-                return await load_image(step, store=store, digest=digest, invoker=self._invoker, folder=folder)
+                return await self._loader.load(step, store=store, digest=digest, folder=folder)
             case GateStep():
                 if step.id == stepnames.GATE:
                     await self._keep_old()

@@ -124,6 +124,7 @@ class Engine:
             invoker=invoker,
             watch=self._watch,
             kept=work.kept,
+            jobs=work.jobs,
             emit=emit,
         )
         self._steps = {step.id: step for step in plan.steps}
