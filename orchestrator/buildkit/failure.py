@@ -16,14 +16,19 @@ _LISTED: Final = 4
 
 _TRANSIENT: Final = re.compile(
     r"connection reset by peer|i/o timeout|TLS handshake timeout|unexpected EOF|connection refused|"
-    r"\b(?:429|500|502|503|504) (?:Too Many|Internal|Bad Gateway|Service Unavail|Gateway)|"
-    r"unexpected status(?: from \w+ request)?.*: (?:429|50[0234])|temporary failure in name resolution|"
+    r"broken pipe|use of closed network connection|network is unreachable|no route to host|server misbehaving|"
+    r"context deadline exceeded|Client\.Timeout exceeded|\bGOAWAY\b|"
+    r"\b(?:408|429|500|502|503|504) (?:Request Time|Too Many|Internal|Bad Gateway|Service Unavail|Gateway)|"
+    r"unexpected status(?: from \w+ request)?.*: (?:408|429|50[0234])|temporary failure in name resolution|"
     r"toomanyrequests|"
     r"active key during commit: snapshot|"  # BuildKit, where another client that built the same was killed
     r"blob unknown to registry|"  # Distribution, while another client uploads the same blob
     r"@sha256:[0-9a-f]{64}: not found",  # a plan names no digest that did not stand: registries of many machines
     re.IGNORECASE,
 )
+_CUT_OFF: Final = ": EOF"
+_TALK: Final = re.compile(r"https?://|\btcp\b|failed to (?:push|copy|fetch|authorize)|httpReadSeeker", re.IGNORECASE)
+"""What stands in a line about a talk with a registry: of a file that ends too soon Go says the same."""
 _INFRASTRUCTURE: Final = re.compile(
     r"Cannot connect to the Docker daemon|error reading from server: EOF|failed to receive status|"
     r"no builder|closing transport|context canceled: while waiting",
@@ -48,7 +53,7 @@ def describe_failure(outcome: Outcome, *, command: str = "docker buildx build") 
         return SolveFailure(kind=FailureKind.INFRASTRUCTURE, message=message)
     plain: list[str] = []
     logs: dict[str, list[str]] = {}
-    failed = message = ""
+    failed = message = cause = ""
     for line in outcome.stderr.splitlines():
         status = parse_status(line)
         if status is None:
@@ -58,15 +63,19 @@ def describe_failure(outcome: Outcome, *, command: str = "docker buildx build") 
             logs.setdefault(log.vertex, []).extend(decode_text(log.data).splitlines())
         for vertex in status.vertexes or ():
             if vertex.error and "context canceled" not in vertex.error:
-                failed, message = vertex.digest, f"{vertex.name}: {vertex.error}"
+                failed, cause = vertex.digest, vertex.error
+                message = f"{vertex.name}: {cause}"
     error = error_line(plain) or message or f"`{command}` ended with {_ending(outcome)}"
-    return explain(error, message, logs.get(failed) or _told(plain))
+    return explain(error, cause, logs.get(failed) or _told(plain))
 
 
-def explain(error: str, message: str, lines: Sequence[str]) -> SolveFailure:
-    """The failure of a solve: what buildx says of it, what its vertex said, and the lines before."""
+def explain(error: str, cause: str, lines: Sequence[str]) -> SolveFailure:
+    """The failure of a solve: what buildx says of it, what its vertex said, and the lines before.
+
+    Neither holds what a program of the user's has printed, and of one that failed both say so.
+    """
     return SolveFailure(
-        kind=_kind(error + "\n" + message),
+        kind=_kind(error + "\n" + cause),
         message=error,
         lines=tuple(lines[-SHOWN_LINES:]),
         by_registry=error.startswith(_PUSH),
@@ -103,4 +112,9 @@ def _kind(text: str) -> FailureKind:
         return FailureKind.USER
     if _INFRASTRUCTURE.search(text):
         return FailureKind.INFRASTRUCTURE
-    return FailureKind.TRANSIENT if _TRANSIENT.search(text) else FailureKind.USER
+    return FailureKind.TRANSIENT if _TRANSIENT.search(text) or _is_cut_off(text) else FailureKind.USER
+
+
+def _is_cut_off(text: str) -> bool:
+    """Whether a connection ended before an answer was over."""
+    return any(line.rstrip().endswith(_CUT_OFF) and _TALK.search(line) for line in text.splitlines())

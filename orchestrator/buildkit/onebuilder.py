@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from orchestrator.api.backend import Node, Placement, PlaceRequest, Probe, Reader, Refusal
 from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.buildkit.builders import (
@@ -68,10 +70,11 @@ class OneBuilder:
 
 def builder_probes(builder: str) -> tuple[Probe, ...]:
     """Ask the builder what it builds, and the engine what it is."""
-    return (
-        Probe(name=INSPECT, argv=("docker", "buildx", "inspect", builder), node=builder),
-        *engine_probes(),
-    )
+    return (_inspect(builder), *engine_probes())
+
+
+def _inspect(builder: str) -> Probe:
+    return Probe(name=INSPECT, argv=("docker", "buildx", "inspect", builder), node=builder)
 
 
 def engine_probes() -> tuple[Probe, ...]:
@@ -103,6 +106,19 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
         problem="" if fit else "the `docker` driver builds several platforms only with the containerd image store",
         hints=() if fit else _OTHER_BUILDER,
     )
+
+
+def chosen_node(name: str, answers: Mapping[str, Outcome]) -> Node:
+    """A builder that the user chose for a node: no backend knows of it, so the question to it comes with it."""
+    node = builder_node(name, answers, slots=1)
+    return replace(node, probe=_inspect(node.builder))
+
+
+def read_chosen(node: Node, answers: Mapping[str, Outcome]) -> Node | None:
+    """A chosen node by the answer to its own question; None where it is one that its backend knows."""
+    if node.probe != _inspect(node.builder):
+        return None
+    return builder_node(node.builder, answers, slots=node.slots)
 
 
 def read_engine(answers: Mapping[str, Outcome]) -> Engine | None:

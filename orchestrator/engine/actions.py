@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
 
@@ -11,13 +12,14 @@ from msgspec.structs import replace
 
 from orchestrator.api.events import PlatformSize
 from orchestrator.api.invocation import StepId
+from orchestrator.api.solve import PushOutput
 from orchestrator.engine.copy import copy_tree
 from orchestrator.engine.inputs import InputKeeper
 from orchestrator.engine.ports import ImageStore, Layout, Stores
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.seen import SeenManifests
 from orchestrator.engine.verify import Depth, verify_image
-from orchestrator.errors import VerificationError
+from orchestrator.errors import RegistryError, VerificationError
 from orchestrator.oci.assemble import assemble, children, cut
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Descriptor, ImageConfig, Manifest, parse_config, parse_manifest
@@ -35,6 +37,7 @@ from orchestrator.plan.model import (
     RecordKey,
     RecordStep,
     RegistryHome,
+    SolveStep,
     TestStep,
     VerifyStep,
 )
@@ -159,6 +162,16 @@ class Actions:
         record = self._seen.fetch(home, self._results.digest(step.record))
         home.put_manifest(names.test_tag(step.scope, record.digest, step.command), record)
         return StepResult()
+
+    def heed(self, step: SolveStep | TestStep) -> None:
+        """Ask the registry that a push of BuildKit failed at; returns when it answers.
+
+        A builder does not tell for how long a registry wants to be left alone, and our own requests wait that long.
+        """
+        if isinstance(step.solve.output, PushOutput):
+            reference = step.solve.output.reference
+            with suppress(RegistryError):  # it is asked again by the push
+                self.repository(reference.repository).find(reference.tag)
 
     def assemble(self, step: AssembleStep) -> StepResult:
         """Make the canonical index and put it under its digest alone."""

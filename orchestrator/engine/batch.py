@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, assert_never
 
@@ -31,7 +31,7 @@ from orchestrator.api.events import LoweredAgain, Retried
 from orchestrator.api.invocation import DigestOf, Invocation, Outcome, StepId, Word
 from orchestrator.api.solve import NamedContext, NoOutput, Solve
 from orchestrator.engine.actions import Actions
-from orchestrator.engine.in_thread import in_thread
+from orchestrator.engine.in_thread import ask_in_thread
 from orchestrator.engine.invoke import Emit, Invoker
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.solve import (
@@ -88,6 +88,11 @@ class Batches:
         if step in self._batches:
             self._batches[step].drop(step)
 
+    def found(self, step: StepId) -> None:
+        """A step stands by now, as another run has done it: no request does it any more."""
+        if step in self._batches:
+            self._batches[step].found(step)
+
 
 class Batch:
     """One request of several steps while a plan runs."""
@@ -111,6 +116,8 @@ class Batch:
         self._alone = asyncio.Lock()
         self._became: dict[StepId, StepResult | SolveFailure] = {}
         self._built_on: dict[StepId, dict[StepId, StepResult]] = {}
+        self._apart: dict[StepId, StepId] = {}
+        self._why = ""
         self._tries = {step: Tries(each.solve.retries) for step, each in steps.items()}
         self._rounds = 0
 
@@ -118,7 +125,30 @@ class Batch:
         """One of its steps is skipped; the others are lowered without it, if they are not done yet."""
         if step not in self._became:
             self._became[step] = SolveFailure(kind=FailureKind.USER, message="what it needs has failed")
-            self._planned = None
+            self._planned, self._why = None, "what others of the same run need has failed"
+
+    def found(self, step: StepId) -> None:
+        """One of its steps stands by now; what is linked to it is built on that, each alone, unless it was built here.
+
+        What was built here on another build of it is found out by that, and built again.
+        """
+        stood = isinstance(self._became.get(step), StepResult)
+        for each in (step, *self._below(step)):
+            if each not in self._became or not stood:
+                self._became.pop(each, None)
+                self._apart[each] = step
+        self._planned, self._why = None, self._faster(step)
+
+    def _below(self, step: StepId) -> Iterator[StepId]:
+        """What is linked to a step, near or far; its steps are in the order of their links."""
+        above = {step}
+        for each in self._group.steps:
+            if not above.isdisjoint(self._parents(each)):
+                above.add(each)
+                yield each
+
+    def _faster(self, step: StepId) -> str:
+        return f"another run was faster with `{self._steps[step].image}`"
 
     async def solve(self, step: SolveStep | TestStep, place: Place) -> StepResult:
         """What became of one of its steps; the first that asks runs it, and the others wait meanwhile.
@@ -130,11 +160,15 @@ class Batch:
         async with self._alone:
             while step.id in self._rest:
                 await self._run(place)
+        if step.id in self._apart:
+            return await self._solve_alone(step, place, f"{self._faster(self._apart[step.id])}: built on that")
         became = self._became[step.id]
         if isinstance(became, SolveFailure):
             raise failed_solve(became)
         stranger = self._find_stranger(step.id)
-        return became if stranger is None else await self._solve_alone(step, place, stranger)
+        if stranger is None:
+            return became
+        return await self._solve_alone(step, place, f"{self._faster(stranger)}: built again, on that")
 
     def _find_stranger(self, step: StepId) -> StepId | None:
         """A parent of which another build is recorded than the one that this step was built on."""
@@ -144,9 +178,7 @@ class Batch:
                 return parent
         return None
 
-    async def _solve_alone(self, step: SolveStep | TestStep, place: Place, parent: StepId) -> StepResult:
-        image = self._steps[parent].image
-        message = f"another run was faster with `{image}`: built again, on that"
+    async def _solve_alone(self, step: SolveStep | TestStep, place: Place, message: str) -> StepResult:
         self._tools.emit(LoweredAgain(steps=(step.id,), message=message, time=time.time()))
         request = LowerRequest(steps=(step.solve,), node=place.node)
         work = SolveWork(
@@ -155,6 +187,7 @@ class Batch:
             invocations=self._lower(request),
             chosen=self._chosen,
             builders=self._builders(place),
+            heed=partial(ask_in_thread, self._tools.actions.heed, step),
         )
         tools = self._tools
         folder = place.folder / "alone"
@@ -163,24 +196,29 @@ class Batch:
     @property
     def _rest(self) -> tuple[StepId, ...]:
         """The steps of which nothing is known yet, parents first."""
-        return tuple(step for step in self._group.steps if step not in self._became)
+        return tuple(step for step in self._group.steps if step not in self._became and step not in self._apart)
 
     async def _run(self, place: Place) -> None:
         """Run the request of the rest once."""
         request = self._request(place.node)
         if self._planned is None and not self._rounds:
-            message = "what others of the same run need has failed"
-            self._tools.emit(LoweredAgain(steps=self._rest, message=message, time=time.time()))
+            self._tools.emit(LoweredAgain(steps=self._rest, message=self._why, time=time.time()))
         invocations, self._planned = self._planned or self._lower(request), None
         self._rounds += 1
         started = time.monotonic()
         found = self._chosen.backend.results(request, await self._start(invocations, place))
         wait = await self._settle(request, found, place.node, (time.monotonic() - started) / len(request.steps))
         if rest := self._rest:
-            failed = [solve.image for solve in request.steps if isinstance(found.get(solve.id), SolveFailure)]
-            message = f"{', '.join(f'`{image}`' for image in dict.fromkeys(failed))} failed beside it"
+            failed = {
+                solve.id: failure for solve in request.steps if isinstance(failure := found.get(solve.id), SolveFailure)
+            }
+            images = dict.fromkeys(self._steps[step].image for step in failed)
+            message = f"{', '.join(f'`{image}`' for image in images)} failed beside it"
             self._tools.emit(LoweredAgain(steps=rest, message=message, time=time.time()))
             await asyncio.sleep(wait)
+            for step in rest:
+                if step in failed and failed[step].by_registry:
+                    await ask_in_thread(self._tools.actions.heed, self._steps[step])
 
     def _request(self, node: Node) -> LowerRequest:
         """The request of what is left; parents that are built already are handed over by what was built."""
@@ -239,8 +277,10 @@ class Batch:
             NodeLostError: the node does not answer any more.
         """
         waits = [0.0]
-        has_failed = any(isinstance(each, SolveFailure) for each in found.values())
+        has_failed = any(isinstance(found.get(solve.id), SolveFailure) for solve in request.steps)
         for solve in request.steps:
+            if solve.id in self._apart:
+                continue  # it was found meanwhile, or is built on what was
             became = found.get(solve.id) or silence(self._chosen.name)
             if any(isinstance(self._became.get(parent), SolveFailure) for parent in self._parents(solve.id)):
                 # the plan skips it with its parent, and never asks
@@ -283,7 +323,7 @@ class Batch:
             return None
         match became:
             case SolveUnknown(digest=digest):
-                stands = digest is not None and await in_thread(self._stands, solve, digest)
+                stands = digest is not None and await ask_in_thread(self._stands, solve, digest)
                 return StepResult(digest=digest, seconds=share) if stands else None
             case SolveResult(digest=digest, path=path):
                 is_there = digest is not None or isinstance(solve.output, NoOutput)

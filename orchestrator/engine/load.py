@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from orchestrator.api.events import ReaderEvent
 from orchestrator.api.invocation import Invocation, Phase
+from orchestrator.engine.in_thread import ask_in_thread
 from orchestrator.engine.invoke import Invoker
 from orchestrator.engine.ports import ImageStore
 from orchestrator.engine.results import StepResult
@@ -23,6 +24,9 @@ from orchestrator.oci.platform import Platform
 from orchestrator.plan.model import LoadStep
 
 _ARCHIVE: Final = "image.tar"
+_AT_ONCE: Final = 4
+_LONGEST: Final = 3600.0
+_HINTS: Final = ("`orchestrate doctor` looks at Docker",)
 
 
 class _Silent:
@@ -33,24 +37,47 @@ class _Silent:
         return ()
 
 
-async def load_image(
-    step: LoadStep, *, store: ImageStore, digest: Digest, invoker: Invoker, folder: Path
-) -> StepResult:
-    """Write the archive, and have Docker read it.
+class Loader:
+    """Loads images, few at a time: each is a second time on the disk while Docker reads it, as an archive.
 
-    Raises:
-        BuildError: Docker refused it.
-        VerificationError: the layout lacks the platform.
+    Args:
+        invoker: runs `docker image load`.
+        limit: how many children the user wants at a time.
+        timeout: for how many seconds Docker may read one.
     """
-    archive = folder / _ARCHIVE
-    loaded = await asyncio.to_thread(_write_archive, archive, store, digest, step.platform, step.names)
-    invocation = Invocation(argv=("docker", "image", "load", f"--input={archive}"), steps=(step.id,), phase=Phase.PUSH)
-    outcome = await invoker.run(invocation, _Silent(), folder=folder / "child", builders={})
-    if not outcome.succeeded:
-        lines = outcome.stderr.strip().splitlines() or [f"exit code {outcome.exit_code}"]
-        message = f"`docker image load` refused `{step.image}`: {lines[-1]}"
-        raise BuildError(message, hints=("`orchestrate doctor` looks at Docker",))
-    return StepResult(digest=digest, manifest=loaded)
+
+    def __init__(self, invoker: Invoker, *, limit: int, timeout: float = _LONGEST) -> None:
+        self._invoker = invoker
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(max(1, min(limit, _AT_ONCE)))
+
+    async def load(self, step: LoadStep, *, store: ImageStore, digest: Digest, folder: Path) -> StepResult:
+        """Write the archive, have Docker read it, and remove it.
+
+        Raises:
+            BuildError: Docker refused it, or did not come to an end.
+            VerificationError: the layout lacks the platform.
+        """
+        archive = folder / _ARCHIVE
+        async with self._free:
+            try:
+                loaded = await ask_in_thread(_write_archive, archive, store, digest, step.platform, step.names)
+                await self._read(step, archive)
+            finally:
+                archive.unlink(missing_ok=True)
+        return StepResult(digest=digest, manifest=loaded)
+
+    async def _read(self, step: LoadStep, archive: Path) -> None:
+        argv = ("docker", "image", "load", f"--input={archive}")
+        invocation = Invocation(argv=argv, steps=(step.id,), phase=Phase.PUSH, timeout=self._timeout)
+        outcome = await self._invoker.run(invocation, _Silent(), folder=archive.parent / "child", builders={})
+        if outcome.timed_out:
+            message = f"`docker image load` has not read `{step.image}` within {self._timeout:g} seconds"
+            raise BuildError(message, hints=_HINTS)
+        if not outcome.succeeded:
+            lines = outcome.stderr.strip().splitlines() or [f"exit code {outcome.exit_code}"]
+            message = f"`docker image load` refused `{step.image}`: {lines[-1]}"
+            raise BuildError(message, hints=_HINTS)
 
 
 def _write_archive(path: Path, store: ImageStore, index: Digest, platform: Platform, names: tuple[str, ...]) -> Digest:

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -15,18 +14,16 @@ from orchestrator.api.backend import FailureKind
 from orchestrator.api.events import TagPut, TagsKept
 from orchestrator.api.invocation import StepId
 from orchestrator.api.outline import TagOutline
-from orchestrator.api.solve import PushOutput
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.batch import Batches, Tools
-from orchestrator.engine.in_thread import in_thread
+from orchestrator.engine.in_thread import ask_in_thread, in_thread
 from orchestrator.engine.invoke import Emit, Invoker
-from orchestrator.engine.load import load_image
-from orchestrator.engine.promote import promote
+from orchestrator.engine.load import Loader
+from orchestrator.engine.promote import Promoter
 from orchestrator.engine.restore import keep_old
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError, SolveWork, failed_test, run_solve
 from orchestrator.engine.watch import Watch
-from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import Digest
 from orchestrator.plan import stepnames
 from orchestrator.plan.lower import Lowered, lower_request
@@ -63,6 +60,7 @@ class Performer:
         invoker: Invoker,
         watch: Watch,
         kept: tuple[TagOutline, ...],
+        jobs: int,
         emit: Emit,
     ) -> None:
         self._lowered = lowered
@@ -71,6 +69,7 @@ class Performer:
         self._actions = actions
         self._results = results
         self._invoker = invoker
+        self._loader = Loader(invoker, limit=jobs)
         self._watch = watch
         self._run = plan.run
         self._kept = kept
@@ -85,18 +84,25 @@ class Performer:
         self._batches = Batches(plan, lowered, backends, Tools(actions, results, invoker, watch, emit))
         self.stopping = threading.Event()
         """Set where no tag is to be put any more."""
+        self._promoter = Promoter(actions.repository, self.stopping.is_set)
 
     def drop(self, step: StepId) -> None:
         """A step is skipped, and is not to be done with others."""
         self._batches.drop(step)
 
     async def stands(self, step: Step) -> bool:
-        """Whether what a step would do was done by another run since the plan was made."""
+        """Whether what a step would do was done by another run since the plan was made; nobody does it then."""
+        is_done = await self._is_done(step)
+        if is_done:
+            self._batches.found(step.id)
+        return is_done
+
+    async def _is_done(self, step: Step) -> bool:
         match step:
             case SolveStep():
                 return await self._recall(step)
             case TestStep() if step.record in self._recalled:
-                return await in_thread(self._actions.has_passed, step)
+                return await ask_in_thread(self._actions.has_passed, step)
             case _:
                 return False
 
@@ -108,7 +114,7 @@ class Performer:
         records = self._records[solve.id]
         if all(parent in self._known for record in records for parent in record.key.parents):
             return False
-        found = [await in_thread(self._actions.recall, record) for record in records]
+        found = [await ask_in_thread(self._actions.recall, record) for record in records]
         if not all(found):
             return False
         for record, result in zip(records, found, strict=True):
@@ -140,7 +146,7 @@ class Performer:
                 return await self._promote(step)
             case LoadStep():
                 store, digest = self._actions.open(step.home), self._results.digest(step.index)
-                return await load_image(step, store=store, digest=digest, invoker=self._invoker, folder=folder)
+                return await self._loader.load(step, store=store, digest=digest, folder=folder)
             case GateStep():
                 if step.id == stepnames.GATE:
                     await self._keep_old()
@@ -172,16 +178,9 @@ class Performer:
             invocations=self._lowered.invocations[step.id],
             chosen=self._backends[step.backend],
             builders={step.node: place.builder},
-            heed=partial(self._heed, step),
+            heed=partial(ask_in_thread, self._actions.heed, step),
         )
         return await run_solve(work, invoker=self._invoker, folder=place.folder, emit=self._emit, watch=self._watch)
-
-    async def _heed(self, step: SolveStep | TestStep) -> None:
-        """Ask the registry that a push of BuildKit failed at, which our own requests leave alone as long as it says."""
-        if isinstance(step.solve.output, PushOutput):
-            reference = step.solve.output.reference
-            with suppress(RegistryError):  # it is asked again by the push
-                await in_thread(self._actions.repository(reference.repository).find, reference.tag)
 
     async def _keep_old(self) -> None:
         """Keep what the tags point at that are to be put now, and tell where each is to move, before the first does."""
@@ -213,7 +212,7 @@ class Performer:
             )
             loop.call_soon_threadsafe(self._emit, event)
 
-        await in_thread(promote, step, digest, self._actions.repository, on_put, self.stopping.is_set)
+        await in_thread(self._promoter.promote, step, digest, on_put)
         return StepResult(digest=digest)
 
 

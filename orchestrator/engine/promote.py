@@ -19,62 +19,82 @@ from orchestrator.plan.names import note_tag
 OnPut = Callable[[TagMove, Digest | None], None]
 
 
-def promote(
-    step: PromoteStep,
-    digest: Digest,
-    open_store: Callable[[Repository], ImageStore],
-    on_put: OnPut,
-    is_stopping: Callable[[], bool],
-) -> None:
-    """Put the tags of one step, in order; each is read again just before, and a fixed one is never overwritten.
+class Notes:
+    """Notes the versions of tags; the empty blob that notes stand on is put once in each repository.
 
-    Raises:
-        InterruptedRunError: the run is to stop; what stands was told to `on_put`.
-        PlanBlockedError: a fixed tag exists with another digest, or somebody has moved a moving one since the plan.
-        RegistryError: the registry failed; `on_put` was called for every tag that stands.
+    Images that share one put the same, which registries lose where two upload it at once.
     """
-    manifests: dict[Repository, Manifest] = {}
-    for move in step.moves:
-        if is_stopping():
-            message = f"stopped before `{move.reference}` was put"
-            raise InterruptedRunError(message)
-        repository = move.reference.repository
-        store = open_store(repository)
-        current = store.find(move.reference.tag)
-        if move.moving and current not in {move.expected, digest}:
-            raise _moved(move, current)
-        if move.version and (current is None or current == digest or move.replace):
-            put_note(store, move.reference.tag, render_note(digest, move.version))
-        if current == digest:
+
+    def __init__(self) -> None:
+        self._locks: dict[str, Lock] = {}
+        self._ready: set[str] = set()
+
+    def put(self, store: ImageStore, tag: str, note: Manifest) -> None:
+        """Note the version before a tag moves: until then the note is about another index, and counts for nobody."""
+        with self._locks.setdefault(store.name, Lock()):
+            if store.name not in self._ready:
+                store.put_blob(empty_descriptor(), lambda: closing(BytesIO(EMPTY)))
+                self._ready.add(store.name)
+        store.put_manifest(note_tag(tag), note)
+
+
+class Promoter:
+    """Puts the tags of the steps of one run; `is_stopping` says whether the run is to stop."""
+
+    def __init__(self, open_store: Callable[[Repository], ImageStore], is_stopping: Callable[[], bool]) -> None:
+        self._open_store = open_store
+        self._is_stopping = is_stopping
+        self._notes = Notes()
+
+    def promote(self, step: PromoteStep, digest: Digest, on_put: OnPut) -> None:
+        """Put the tags of one step, in order; each is read again just before, and a fixed one is never overwritten.
+
+        Raises:
+            InterruptedRunError: the run is to stop; what stands was told to `on_put`.
+            PlanBlockedError: a fixed tag exists with another digest, or somebody has moved a moving one since the plan.
+            RegistryError: the registry failed; `on_put` was called for every tag that stands.
+        """
+        manifests: dict[Repository, Manifest] = {}
+        for move in step.moves:
+            if self._is_stopping():
+                message = f"stopped before `{move.reference}` was put"
+                raise InterruptedRunError(message)
+            repository = move.reference.repository
+            store = self._open_store(repository)
+            manifest = manifests.get(repository) or _fetch(store, digest)
+            manifests[repository] = manifest
+            current = _read(store, move, digest)
+            if move.version:
+                self._notes.put(store, move.reference.tag, render_note(digest, move.version))
+                current = _read(store, move, digest)  # a registry may have taken its time over the note
+            if current != digest:
+                _put(store, move, manifest)
             on_put(move, current)
-            continue
-        if current is not None and not move.replace:
-            message = f"`{move.reference}` exists as `{current}`, and this release is `{digest}`"
-            raise PlanBlockedError(message, hints=("give it a new version, or replace the tag with `--replace-tags`",))
-        manifest = manifests.get(repository) or store.fetch_manifest(digest)
-        if manifest is None:
-            message = f"`{repository}@{digest}` is gone before it got its tags"
-            raise RegistryError(message, hints=("run `orchestrate build --push` again",))
-        manifests[repository] = manifest
-        _put(store, move, manifest)
-        on_put(move, current)
+
+
+def _fetch(store: ImageStore, digest: Digest) -> Manifest:
+    manifest = store.fetch_manifest(digest)
+    if manifest is None:
+        message = f"`{store.name}@{digest}` is gone before it got its tags"
+        raise RegistryError(message, hints=("run `orchestrate build --push` again",))
+    return manifest
+
+
+def _read(store: ImageStore, move: TagMove, digest: Digest) -> Digest | None:
+    """What a tag points at, if it may be put."""
+    current = store.find(move.reference.tag)
+    if move.moving and current not in {move.expected, digest}:
+        raise _moved(move, current)
+    if current is not None and current != digest and not move.replace:
+        message = f"`{move.reference}` exists as `{current}`, and this release is `{digest}`"
+        raise PlanBlockedError(message, hints=("give it a new version, or replace the tag with `--replace-tags`",))
+    return current
 
 
 def _moved(move: TagMove, current: Digest | None) -> PlanBlockedError:
     before, now = (f"at `{one}`" if one else "nowhere" for one in (move.expected, current))
     message = f"`{move.reference}` pointed {before} when this was planned, and points {now} now: somebody moved it"
     return PlanBlockedError(message, hints=("look who else releases there, then run it again",))
-
-
-_noting = Lock()
-"""Images that share a repository put the same empty blob, which registries lose where two upload it at once."""
-
-
-def put_note(store: ImageStore, tag: str, note: Manifest) -> None:
-    """Note the version before a tag moves: until then the note is about another index, and counts for nobody."""
-    with _noting:
-        store.put_blob(empty_descriptor(), lambda: closing(BytesIO(EMPTY)))
-    store.put_manifest(note_tag(tag), note)
 
 
 def _put(store: ImageStore, move: TagMove, manifest: Manifest) -> None:

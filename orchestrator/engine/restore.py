@@ -10,7 +10,7 @@ from typing import Final
 
 from orchestrator.api.outline import TagOutline
 from orchestrator.engine.ports import ImageStore
-from orchestrator.engine.promote import put_note
+from orchestrator.engine.promote import Notes
 from orchestrator.engine.prune import PruneStore
 from orchestrator.errors import RegistryError
 from orchestrator.oci.digest import Digest, digest_bytes
@@ -45,6 +45,7 @@ class Undoing:
     def __init__(self, open_store: Callable[[Repository], PruneStore]) -> None:
         self._open_store = open_store
         self._removes: dict[str, bool] = {}
+        self._notes = Notes()
 
     def restore(self, reference: Reference, move: TagOutline) -> Restored:
         """Undo one tag, if it stands where the release put it.
@@ -66,7 +67,7 @@ class Undoing:
         if index is None or index.digest != move.before:
             return Restored.LOST
         if move.version:
-            put_note(store, reference.tag, render_note(index.digest, move.version))
+            self._notes.put(store, reference.tag, render_note(index.digest, move.version))
         store.put_manifest(reference.tag, index)
         return Restored.BACK
 

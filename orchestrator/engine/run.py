@@ -124,6 +124,7 @@ class Engine:
             invoker=invoker,
             watch=self._watch,
             kept=work.kept,
+            jobs=work.jobs,
             emit=emit,
         )
         self._steps = {step.id: step for step in plan.steps}
@@ -204,7 +205,8 @@ class Engine:
         """What the end of a step means for the others."""
         ended = _Ended() if task.cancelled() else task.result()
         if ended.moves:
-            self._schedule.again(step.id, without=ended.moves)
+            if not self._schedule.again(step.id, without=ended.moves):
+                self._skip(step.id, "stopped before it could begin again")
             return
         if not task.cancelled() and ended.error is None:
             self._schedule.done(step.id)

@@ -61,15 +61,10 @@ class Place(Model):
     folder: Path
 
 
-async def _heed_nobody() -> None:
-    """Nobody is asked."""
-
-
 class SolveWork(Model):
     """A solve or test with its invocations and the backend that reads what they give.
 
-    `heed` asks the registry that a push goes to, and returns when it answers: a builder does not tell for how long a
-    registry wants to be left alone.
+    `heed` asks the registry that a push goes to, and returns when it answers.
     """
 
     step: SolveStep | TestStep
@@ -77,7 +72,7 @@ class SolveWork(Model):
     invocations: tuple[Invocation, ...]
     chosen: ConfiguredBackend
     builders: Mapping[str, str]
-    heed: Callable[[], Awaitable[None]] = _heed_nobody
+    heed: Callable[[], Awaitable[None]]
 
 
 class Tries:

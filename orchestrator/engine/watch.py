@@ -11,7 +11,8 @@ from typing import Final, Literal, TypeAlias
 from orchestrator.api.backend import Backend, FailureKind, Node, Probe, Reader, SolveFailure
 from orchestrator.api.events import ReaderEvent
 from orchestrator.api.invocation import Outcome
-from orchestrator.engine.in_thread import in_thread
+from orchestrator.buildkit.onebuilder import read_chosen
+from orchestrator.engine.in_thread import ask_in_thread
 from orchestrator.plan.place import ConfiguredBackend
 from orchestrator.plan.schedule import NodeKey
 
@@ -84,8 +85,9 @@ class Watch:
         chosen = self._backends[backend].backend
         probes = (node.probe,) if node.probe else tuple(_probes(chosen, node.builder))
         asked = {probe.node for probe in probes}  # a plan may have another name for it
-        answers = {probe.name: await in_thread(self._ask, probe) for probe in probes}
-        found = (each for each in chosen.nodes(answers) if each.name in asked)
+        answers = {probe.name: await ask_in_thread(self._ask, probe) for probe in probes}
+        own = read_chosen(node, answers)
+        found = [own] if own else [each for each in chosen.nodes(answers) if each.name in asked]
         return next((each.summary or "no answer" for each in found if each.provisional), "")
 
 

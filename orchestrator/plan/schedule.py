@@ -124,6 +124,7 @@ class Schedule:
         self._short: deque[StepId] = deque()
         self._queues: dict[tuple[NodeKey, ...], _Queue] = {}
         self._look: float | None = None
+        self._stopped = False
         for name in [name for name, missing in self._missing.items() if not missing]:
             self._make_ready(name)
 
@@ -179,18 +180,23 @@ class Schedule:
 
     def stop(self) -> tuple[StepId, ...]:
         """Skip everything that has not started."""
+        self._stopped = True
         skipped = tuple(name for name in self._jobs if name not in self._over and name not in self._running)
         self._over.update(skipped)
         self._short.clear()
         self._queues.clear()
         return skipped
 
-    def again(self, name: StepId, *, without: NodeKey | None = None) -> None:
-        """A running job is to run once more; not on that node, where any other could take it."""
+    def again(self, name: StepId, *, without: NodeKey | None = None) -> bool:
+        """Whether a running job runs once more, not on that node where any other could take it; not after `stop`."""
+        self._release(name)
+        if self._stopped:
+            self._over.add(name)
+            return False
         if without is not None:
             self._shun(name, without)
-        self._release(name)
         self._enqueue(name)
+        return True
 
     def pin(self, name: StepId, node: NodeKey) -> None:
         """A job that has not started is to run on this node, if it is one of its seats."""

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from orchestrator.api.backend import Node, Probe
 from orchestrator.api.invocation import FileOf, Outcome, Word, late_values
-from orchestrator.buildkit.onebuilder import builder_node, builder_probes
+from orchestrator.buildkit.onebuilder import builder_probes, chosen_node
 from orchestrator.errors import OrchestratorError, RegistryError, UsageError, disk_error
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
@@ -108,7 +108,7 @@ def read_nodes(
 def read_builder(name: str, environment: Mapping[str, str]) -> Node:
     """A buildx builder of this machine as a node; a provisional one where it does not answer."""
     answers = {probe.name: ask(probe, environment, Path()) for probe in builder_probes(name)}
-    return builder_node(name, answers, slots=1)
+    return chosen_node(name, answers)
 
 
 def ask(probe: Probe, environment: Mapping[str, str], root: Path) -> Outcome:

@@ -28,16 +28,15 @@ class Patience(Model):
     awaits_digests: bool = False
 
     def find_delay(self, attempt: int, retry_after: float | None, jitter: float) -> float:
-        """The pause after a failed attempt: doubling up to the longest, or a little more than the registry asks for.
+        """The pause after a failed attempt: doubling up to the longest, and a little more than the registry asks for.
 
         Args:
             attempt: how many attempts failed before this one.
             retry_after: what the registry asked for.
             jitter: 0 to 1, so that many clients that failed together do not come back together.
         """
-        if retry_after is not None:
-            return float(retry_after * (1 + jitter / 10))
-        return float(min(self.first_delay * 2**attempt, self.longest_delay) * (0.5 + jitter / 2))
+        asked = (retry_after or 0.0) * (1 + jitter / 10)
+        return float(max(asked, min(self.first_delay * 2**attempt, self.longest_delay) * (0.5 + jitter / 2)))
 
 
 def persist(act: Callable[[], _Value], patience: Patience, pause: Callable[[float], None]) -> _Value:

@@ -113,7 +113,7 @@ class _Seen:
         self._targets = targets
         self._plain: list[str] = []
         self._names: dict[str, set[int]] = {}
-        self._errors: dict[str, tuple[str, str]] = {}
+        self._errors: dict[str, str] = {}
         self._logs: dict[str, list[str]] = {}
         self._pushed: dict[str, Digest] = {}
 
@@ -133,11 +133,11 @@ class _Seen:
 
     def _take_vertexes(self, status: SolveStatus) -> None:
         for vertex in status.vertexes or ():
-            target, name = split_name(vertex.name, self._targets)
+            target, _ = split_name(vertex.name, self._targets)
             if target or len(self._targets) == 1:
                 self._names.setdefault(vertex.digest, set()).add(self._targets.get(target, 0))
             if vertex.error and _CANCELLED not in vertex.error:
-                self._errors[vertex.digest] = (name, vertex.error)
+                self._errors[vertex.digest] = vertex.error
 
     def pushed_by(self, solve: Solve) -> Digest | None:
         """The digest that was pushed under the name that a solve has for it."""
@@ -150,10 +150,10 @@ class _Seen:
         """
         told = error_line(self._plain)
         found: dict[int, SolveFailure] = {}
-        for digest, (name, error) in self._errors.items():
+        for digest, error in self._errors.items():
             if error in told or _ENDED in error:
                 for rank in _first(self._names.get(digest, set()), ancestors):
-                    found.setdefault(rank, explain(error, f"{name}: {error}", self._logs.get(digest, ())))
+                    found.setdefault(rank, explain(error, error, self._logs.get(digest, ())))
         match = _NAMED.match(told)
         if not found and match and match[1] in self._targets:
             text = told[match.end() :].removeprefix("failed to solve: ")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 
 from orchestrator.api.backend import FailureKind
@@ -38,6 +41,58 @@ def test_a_parent_that_is_not_found_by_its_digest_is_asked_for_again() -> None:
         describe_failure(Outcome(exit_code=1, stderr=text.format(name))).kind for name in ("@sha256:" + "0" * 64, ":1")
     ]
     assert [FailureKind.TRANSIENT, FailureKind.USER] == kinds
+
+
+REQUEST = 'failed to do request: Head "https://r.example/v2/x/blobs/sha256:0": '
+WIRE = (
+    f"{REQUEST}EOF",
+    "failed to push r/x: failed to copy: error getting writer status: EOF",
+    f"{REQUEST}write tcp 10.0.0.1:1->10.0.0.2:443: write: broken pipe",
+    f"{REQUEST}read tcp 10.0.0.1:1->10.0.0.2:443: use of closed network connection",
+    f"{REQUEST}dial tcp 10.0.0.2:443: connect: network is unreachable",
+    f"{REQUEST}dial tcp 10.0.0.2:443: connect: no route to host",
+    f"{REQUEST}dial tcp: lookup r.example on 127.0.0.11:53: server misbehaving",
+    f"{REQUEST}context deadline exceeded",
+    f"{REQUEST}net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+    f"{REQUEST}http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR",
+    "failed to push r/x: unexpected status from PUT request to https://r.example/v2/x: 408 Request Timeout",
+    "failed to copy: httpReadSeeker: failed open: unexpected status code https://r.example/v2/x: 408 Request Timeout",
+)
+
+
+@pytest.mark.parametrize("text", WIRE)
+def test_what_a_network_does_to_buildkit_is_tried_again(text: str) -> None:
+    """Where it says so itself, of the vertex or of the whole."""
+    vertex = {"digest": "v", "name": "[internal] load metadata", "error": text}
+    told = (f"ERROR: failed to build: failed to solve: {text}\n", json.dumps({"vertexes": [vertex]}) + "\n")
+    kinds = [describe_failure(Outcome(exit_code=1, stderr=each)).kind for each in told]
+    assert 2 * [FailureKind.TRANSIENT] == kinds
+
+
+@pytest.mark.parametrize("text", WIRE)
+def test_what_a_network_does_to_a_program_of_the_users_is_not(text: str) -> None:
+    """Whether it prints that, or it stands in its command."""
+    error = f"process \"/bin/sh -c ./fetch || echo '{text}'\" did not complete successfully: exit code: 1"
+    lines = (
+        {"vertexes": [{"digest": "v", "name": f"[2/2] RUN ./fetch || echo '{text}'", "error": error}]},
+        {"logs": [{"vertex": "v", "data": base64.b64encode(f"ERROR: {text}\n".encode()).decode()}]},
+    )
+    stderr = "\n".join(map(json.dumps, lines)) + f"\n------\n > RUN:\n0.1 ERROR: {text}\n------\nERROR: {error}\n"
+    found = describe_failure(Outcome(exit_code=1, stderr=stderr))
+    assert (FailureKind.USER, (f"ERROR: {text}",)) == (found.kind, found.lines)
+
+
+@pytest.mark.parametrize("text", WIRE)
+def test_what_a_command_says_is_no_reason(text: str) -> None:
+    """It may fail for want of something else, before it runs."""
+    vertex = {"digest": "v", "name": f"[2/2] RUN ./fetch || echo '{text}'", "error": "secret t: not found"}
+    stderr = json.dumps({"vertexes": [vertex]}) + "\nERROR: failed to solve: secret t: not found\n"
+    assert FailureKind.USER == describe_failure(Outcome(exit_code=1, stderr=stderr)).kind
+
+
+def test_a_file_that_ends_too_soon_is_the_users() -> None:
+    """No network has anything to do with it."""
+    assert FailureKind.USER == describe_failure(Outcome(exit_code=1, stderr="ERROR: failed to parse a.json: EOF")).kind
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ def main(behaviour: str, image: str, layout: str, metadata: str, platforms: str)
     match behaviour:
         case "fail":
             return fail('process "/bin/sh -c make" did not complete successfully: exit code: 2')
-        case "flaky" | "always-flaky" if behaviour == "always-flaky" or first_time(image):
-            return fail("failed to push: unexpected status: 503 Service Unavailable")
+        case "flaky" | "refused" | "always-flaky" if behaviour == "always-flaky" or first_time(image):
+            what = {"refused": f"push r.example/{image}"}.get(behaviour, "push")
+            return fail(f"failed to {what}: unexpected status: 503 Service Unavailable")
         case "killed" if first_time(image):
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":

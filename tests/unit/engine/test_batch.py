@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.api.backend import Became, LowerRequest, Refusal, SolveResult, SolveUnknown
+from orchestrator.api.backend import (
+    Became,
+    FailureKind,
+    LowerRequest,
+    Refusal,
+    SolveFailure,
+    SolveResult,
+    SolveUnknown,
+)
 from orchestrator.api.events import LoweredAgain, Retried
 from orchestrator.api.invocation import Invocation, Outcome
 from orchestrator.buildkit.results import read_result
@@ -137,6 +145,19 @@ def test_a_backend_that_does_not_know_is_not_asked_for_ever(tmp_path: Path) -> N
     assert "does not say what became" in finished.ended("solve:base").message
 
 
+def test_a_failure_of_what_was_not_asked_for_is_none(tmp_path: Path) -> None:
+    """It leaves nothing to be tried again."""
+
+    class Wandering(Together):
+        def results(self, request: LowerRequest, outcomes: tuple[Outcome, ...]) -> Mapping[str, Became]:
+            del outcomes
+            found: dict[str, Became] = {solve.id: SolveUnknown() for solve in request.steps}
+            return found | {"solve:nobody": SolveFailure(kind=FailureKind.USER, message="x")}
+
+    backend = Wandering({})
+    assert (4, 1) == (run(tmp_path, backend).exit_code, len(backend.requests))
+
+
 def push(
     registry: FakeRegistry, folder: Path, backend: Together, *, base: str = "base", stands: bool = True
 ) -> Finished:
@@ -158,6 +179,13 @@ def test_what_was_pushed_before_a_failure_is_not_built_again(registry: FakeRegis
     assert (0, [("base", "app"), ("app",)]) == (finished.exit_code, backend.requests)
     digest = (tmp_path / "base.pushed").read_text()
     assert f"docker-image://{registry.host}/acme/base@{digest}" == finished.argv("solve:app")[-1][-1]
+
+
+def test_a_registry_that_refused_a_push_is_asked_before_the_next(registry: FakeRegistry, tmp_path: Path) -> None:
+    """A builder does not tell for how long it wants to be left alone."""
+    finished = push(registry, tmp_path, Together({"app": "refused"}, tells=True))
+    assert (0, 2) == (finished.exit_code, len(finished.argv("solve:app")))
+    assert (0, 1) == tuple(registry.count("HEAD", f"/v2/acme/{image}/manifests/run-.*") for image in ("base", "app"))
 
 
 def test_what_does_not_stand_is_built_again(registry: FakeRegistry, tmp_path: Path) -> None:

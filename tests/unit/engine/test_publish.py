@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from orchestrator.engine.promote import promote
+from orchestrator.engine.promote import Promoter
 from orchestrator.errors import InterruptedRunError, PlanBlockedError, RegistryError
 from orchestrator.oci.digest import Digest, digest_bytes
 from orchestrator.oci.reference import parse_reference
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.model import Destination, PromoteStep, TagMove
+from orchestrator.plan.names import note_tag
 from orchestrator.state.summary import summarise_run
-from orchestrator.testing.registry import AnswerWith, FakeRegistry, LoseAnswer, Rewrite
+from orchestrator.testing.registry import AnswerWith, FakeRegistry, Hold, LoseAnswer, Rewrite
 from tests.contract.registry_sample import make_index, make_sample, opened
 from tests.unit.engine.fakes import Finished, PythonBackend, Run, push_image, skipped
 from tests.unit.plan.samples import HEAD
@@ -170,11 +173,19 @@ def test_the_summary_of_a_run_of_later_steps_alone(registry: FakeRegistry, tmp_p
     assert {("released", "staged")} == states
 
 
-def moves(registry: FakeRegistry, *names: str, replace: bool = False, expected: Digest | None = None) -> PromoteStep:
+def moves(
+    registry: FakeRegistry,
+    *names: str,
+    replace: bool = False,
+    expected: Digest | None = None,
+    version: str | None = None,
+    repository: str = "acme/x",
+) -> PromoteStep:
     """A step that puts these tags of one image, which pointed at `expected` when it was planned."""
-    references = [parse_reference(f"{registry.host}/acme/x:{name}") for name in names]
+    references = [parse_reference(f"{registry.host}/{repository}:{name}") for name in names]
     found = tuple(
-        TagMove(reference=reference, moving=replace, replace=replace, expected=expected) for reference in references
+        TagMove(reference=reference, moving=replace, replace=replace, expected=expected, version=version)
+        for reference in references
     )
     return PromoteStep(id="promote:x", image="x", needs=(), index="assemble:x", moves=found)
 
@@ -188,7 +199,7 @@ def put_tags(step: PromoteStep, digest: Digest, *, stop_after: int = 99) -> list
         told.append(move.reference.tag)
 
     with opened() as stores:
-        promote(step, digest, stores.repository, tell, lambda: len(told) >= stop_after)
+        Promoter(stores.repository, lambda: len(told) >= stop_after).promote(step, digest, tell)
     return told
 
 
@@ -260,3 +271,55 @@ def test_a_fixed_tag_is_never_moved(registry: FakeRegistry, index: Digest) -> No
     with pytest.raises(PlanBlockedError, match=f"{OTHER.digest}.*{index}"):
         put_tags(moves(registry, "1"), index)
     assert OTHER.digest == registry.tags("acme/x")["1"]
+
+
+@pytest.mark.parametrize("version", [None, "1.2"])
+def test_a_tag_is_read_just_before_it_is_put(registry: FakeRegistry, index: Digest, version: str | None) -> None:
+    """There is nothing between in which a registry could take its time."""
+    put_tags(moves(registry, "1", "2", replace=True, version=version), index)
+    asked = [(request.method, request.path.rpartition("/")[2]) for request in registry.requests]
+    assert [("HEAD", "1"), ("HEAD", "2")] == [asked[asked.index(("PUT", tag)) - 1] for tag in "12"]
+
+
+def test_a_tag_that_is_moved_while_its_version_is_noted_stays(registry: FakeRegistry, index: Digest) -> None:
+    """It is another release's by then."""
+    note = f"/v2/acme/x/manifests/{note_tag('1')}"
+    registry.fail("PUT", note, Hold())
+    with ThreadPoolExecutor(1) as threads:
+        work = threads.submit(put_tags, moves(registry, "1", replace=True, version="1.2"), index)
+        while not registry.count("PUT", note) and not work.done():
+            threading.Event().wait(0.001)
+        registry.put_manifest("acme/x", "1", OTHER)
+        registry.release()
+        with pytest.raises(PlanBlockedError, match="somebody moved it"):
+            work.result()
+    assert OTHER.digest == registry.tags("acme/x")["1"]
+
+
+def test_the_blob_of_notes_is_put_once_in_a_repository(registry: FakeRegistry, index: Digest) -> None:
+    """Nobody asks again whether it stands."""
+    put_tags(moves(registry, "1", "2", "3", replace=True, version="1.2"), index)
+    assert (1, 1) == (registry.count("HEAD", ".*/blobs/.*"), registry.count("POST", ".*/blobs/.*"))
+
+
+def test_repositories_do_not_wait_for_each_other(registry: FakeRegistry, index: Digest, tmp_path: Path) -> None:
+    """One whose registry takes its time over a note stops no other."""
+    other = push_image(registry, "acme/y", "y", tmp_path).digest
+    registry.fail("HEAD", "/v2/acme/x/blobs/.*", Hold())
+
+    def put(promoter: Promoter, repository: str, digest: Digest) -> None:
+        step = moves(registry, "1", replace=True, version="1.2", repository=repository)
+        promoter.promote(step, digest, lambda _, __: None)
+
+    with opened() as stores, ThreadPoolExecutor(2) as threads:
+        promoter = Promoter(stores.repository, lambda: False)
+        held = threads.submit(put, promoter, "acme/x", index)
+        while not registry.count("HEAD", "/v2/acme/x/blobs/.*"):
+            threading.Event().wait(0.001)
+        try:
+            threads.submit(put, promoter, "acme/y", other).result(timeout=60)
+            assert not held.done()
+        finally:
+            registry.release()
+        held.result()
+    assert (index, other) == tuple(registry.tags(f"acme/{name}")["1"] for name in "xy")

@@ -37,11 +37,11 @@ def inputs_of(image: str, platform: object) -> Digest:
     return digest_bytes(f"{image}@{platform}".encode())
 
 
-def keyed(plan: Plan) -> Plan:
+def keyed(plan: Plan, parents_of: Mapping[str, tuple[str, ...]] = PARENTS_OF) -> Plan:
     """The plan of images of which everything is known that they are made from."""
 
     def key(step: RecordStep) -> RecordKey:
-        parents = tuple(stepnames.record_id(parent, step.platform) for parent in PARENTS_OF[step.image])
+        parents = tuple(stepnames.record_id(parent, step.platform) for parent in parents_of[step.image])
         inputs = inputs_of(step.image, step.platform)
         return RecordKey(scope="main", inputs=inputs, manifest="", listings=(), parents=parents)
 

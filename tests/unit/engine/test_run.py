@@ -13,14 +13,18 @@ import pytest
 
 from orchestrator.api.events import Event, LogLine, Retried, RunFinished, RunStarted, StepFinished, StepStarted
 from orchestrator.api.invocation import Invocation
-from orchestrator.engine.results import StepResult
+from orchestrator.cli.wiring import RealChildren
+from orchestrator.engine.invoke import Invoker
+from orchestrator.engine.load import Loader
+from orchestrator.engine.results import Results, StepResult
 from orchestrator.errors import BuildError
 from orchestrator.oci.digest import Digest
-from orchestrator.plan.model import Destination
+from orchestrator.plan.model import Destination, LayoutHome, LoadStep
 from orchestrator.state.layout import OciLayout
 from orchestrator.state.summary import summarise_run
+from tests.contract.registry_sample import make_sample, put_sample
 from tests.unit.engine.fakes import NODE, Finished, PythonBackend, Run, skipped, stores_of
-from tests.unit.plan.samples import HEAD
+from tests.unit.plan.samples import AMD64, HEAD
 
 TWO = HEAD + "[images.base]\n[images.app]\n[images.other]\n"
 FILES = {"app": "FROM base\n"}
@@ -301,15 +305,47 @@ def test_a_loaded_image_goes_through_docker(tmp_path: Path) -> None:
     assert 5 == len(names)
 
 
-@pytest.mark.parametrize(("program", "said"), [("echo no space >&2; exit 1", "no space"), ("exit 7", "exit code 7")])
-def test_docker_may_refuse_an_image(tmp_path: Path, program: str, said: str) -> None:
-    """Its last line says why."""
-    docker = tmp_path / "bin" / "docker"
+def docker_that(folder: Path, program: str) -> str:
+    """A program that stands for docker; the path on which it is found."""
+    docker = folder / "bin" / "docker"
     docker.parent.mkdir()
     docker.write_text(f"#!/bin/sh\n{program}\n")
     docker.chmod(0o755)
+    return f"{docker.parent}:/usr/bin:/bin"
+
+
+def test_images_are_loaded_as_jobs_allow(tmp_path: Path) -> None:
+    """One after the other here; no archive is left of any."""
+    it = Run(tmp_path, jobs=1)
+    it.environment["PATH"] = docker_that(tmp_path, "ls .orchestrate/*/*/image.tar >> archives; sleep 0.1")
+    names = ("a", "b", "c")
+    text = HEAD + "".join(f"[images.{name}]\n" for name in names)
+    finished = it.finish(it.plan(text, destination=Destination.LOAD))
+    assert (0, len(names)) == (finished.exit_code, len((tmp_path / "archives").read_text().splitlines()))
+    assert [] == list(tmp_path.rglob("image.tar"))
+
+
+def test_docker_may_come_to_no_end(tmp_path: Path) -> None:
+    """It is stopped, and the archive goes."""
+    store = OciLayout(tmp_path / "out")
+    index = put_sample(store, make_sample("linux/amd64"))
+    environment = {"PATH": docker_that(tmp_path, "exec sleep 600")}
+    step = LoadStep(
+        id="load:x", image="x", needs=(), index="assemble", platform=AMD64, home=LayoutHome(path="out"), names=("x:1",)
+    )
+    children = RealChildren(environment, root=tmp_path)
+    invoker = Invoker(root=tmp_path, environment=environment, children=children, results=Results(), emit=print)
+    loader = Loader(invoker, limit=1, timeout=0.5)
+    with pytest.raises(BuildError, match=r"has not read `x` within 0.5 seconds"):
+        asyncio.run(loader.load(step, store=store, digest=index.digest, folder=tmp_path / "run"))
+    assert [] == list(tmp_path.rglob("image.tar"))
+
+
+@pytest.mark.parametrize(("program", "said"), [("echo no space >&2; exit 1", "no space"), ("exit 7", "exit code 7")])
+def test_docker_may_refuse_an_image(tmp_path: Path, program: str, said: str) -> None:
+    """Its last line says why."""
     it = Run(tmp_path)
-    it.environment["PATH"] = f"{docker.parent}:/usr/bin:/bin"
+    it.environment["PATH"] = docker_that(tmp_path, program)
     finished = it.finish(it.plan(HEAD + "[images.a]\n", destination=Destination.LOAD))
     assert 4 == finished.exit_code
     assert said in finished.ended("load:a").message

@@ -12,7 +12,7 @@ from orchestrator.cli.wiring import RealChildren, RealStores
 from orchestrator.engine.actions import Actions
 from orchestrator.engine.copy import copy_tree
 from orchestrator.engine.invoke import Invoker
-from orchestrator.engine.load import load_image
+from orchestrator.engine.load import Loader
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.errors import RegistryError, VerificationError
 from orchestrator.oci.digest import Digest, digest_bytes
@@ -128,7 +128,8 @@ def load(folder: Path, platform: str, digest: Digest | None = None) -> str:
     step = LoadStep(id="load:x", image="x", needs=(), index="assemble", platform=AMD64, home=HOME, names=("x:1",))
     children = RealChildren({}, root=folder)
     invoker = Invoker(root=folder, environment={}, children=children, results=Results(), emit=print)
-    work = load_image(step, store=store, digest=digest or index.digest, invoker=invoker, folder=folder / "run")
+    loader = Loader(invoker, limit=1)
+    work = loader.load(step, store=store, digest=digest or index.digest, folder=folder / "run")
     with pytest.raises(VerificationError) as caught:
         asyncio.run(work)
     return caught.value.message

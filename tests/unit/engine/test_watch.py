@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.api.backend import Capabilities, Node, Probe, Reader, SolveFailure
 from orchestrator.api.invocation import Invocation, Outcome
-from orchestrator.buildkit.onebuilder import OneBuilder
+from orchestrator.buildkit.onebuilder import INSPECT, OneBuilder, chosen_node
 from orchestrator.engine.watch import Watch
 from orchestrator.errors import UsageError
 from orchestrator.plan.place import ConfiguredBackend
@@ -124,6 +126,16 @@ def test_a_node_with_a_question_of_its_own_is_asked_that(said: Outcome, lost: bo
     assert (lost, 2 if lost else 1) == (found is not None, line.asked)
 
 
+@pytest.mark.parametrize(("said", "lost"), [(ANSWER, ""), (SILENCE, "it did not end within 10 seconds")])
+def test_a_builder_that_was_chosen_for_a_node_is_asked(said: Outcome, lost: str) -> None:
+    """As with `--node`: its backend does not know of it."""
+    node = replace(chosen_node("b", {INSPECT: ANSWER}), name="of-the-plan")
+    line = Line(said)
+    found = asyncio.run(watching(line, PythonBackend({})).look("x", node))
+    message = f"node `of-the-plan` does not answer any more: {lost}" if lost else ""
+    assert (message, 2 if lost else 1) == (found.message if found else "", line.asked)
+
+
 def test_a_node_is_asked_once_for_all_that_wait_for_it() -> None:
     """Within the time of its patience."""
 
@@ -164,3 +176,41 @@ def test_who_is_cancelled_stops_the_child() -> None:
     child = Child(line, ends_after=1000)
     asyncio.run(cancelled(watching(line, patience=3600.0), child))
     assert child.stopped
+
+
+class Held(Line):
+    """A node that is being asked until somebody lets it answer."""
+
+    def __init__(self, *answers: Outcome) -> None:
+        super().__init__(*answers)
+        self.begun = threading.Event()
+        self.may_answer = threading.Event()
+
+    def __call__(self, probe: Probe) -> Outcome:
+        """After a while."""
+        self.begun.set()
+        self.may_answer.wait()
+        return super().__call__(probe)
+
+
+async def cancel_asking(line: Held, work: asyncio.Future[Outcome | SolveFailure]) -> None:
+    """Cancel while the node is asked, and let it answer then."""
+    await asyncio.to_thread(line.begun.wait)
+    work.cancel()
+    await asyncio.sleep(0)
+    line.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+def test_who_is_cancelled_while_a_node_is_asked_stops_the_child() -> None:
+    """The answer does not matter any more."""
+
+    async def cancelled(line: Held, child: Child) -> None:
+        reader = Asked({}).reader(Invocation(argv=("x",), steps=("solve:x",)))
+        await cancel_asking(line, asyncio.ensure_future(watching(line).run(child, reader, backend="x", node=NODE)))
+
+    line = Held(ANSWER)
+    child = Child(line, ends_after=1000)
+    asyncio.run(cancelled(line, child))
+    assert (True, 1) == (child.stopped, line.asked)

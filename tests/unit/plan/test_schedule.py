@@ -267,3 +267,14 @@ def test_estimated_times_may_be_wrong() -> None:
         assert len(running) == min(4, 50 - begun + len(running))
         now, name = heappop(running)
         schedule.done(name)
+
+
+def test_nothing_runs_once_more_after_a_stop() -> None:
+    """What was to be begun again is over; before that it goes where it can."""
+    schedule = Schedule([Job("a", seats=(ONE, TWO))], {ONE: Seat(), TWO: Seat()}, limit=2)
+    assert [ONE] == [start.node for start in schedule.take(0.0)]
+    assert schedule.again("a", without=ONE)
+    assert [TWO] == [start.node for start in schedule.take(0.0)]
+    assert () == schedule.stop()
+    assert not schedule.again("a", without=TWO)
+    assert ([], True) == (list(schedule.take(0.0)), schedule.finished)

@@ -15,7 +15,7 @@ from orchestrator.oci.reference import Reference, parse_reference
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.names import note_tag
 from orchestrator.plan.place import ConfiguredBackend
-from orchestrator.probe.facts import ask, read_nodes, read_tags, read_version_facts
+from orchestrator.probe.facts import ask, read_builder, read_nodes, read_tags, read_version_facts
 from orchestrator.registry import open_stores
 from orchestrator.registry.patience import Patience
 from orchestrator.tags.facts import NoGit
@@ -137,6 +137,19 @@ def test_nodes_that_an_answer_tells_of_are_asked_too(offline: bool, said: str) -
     backend = ConfiguredBackend(name="b", backend=finding, capabilities=Capabilities())
     (node,) = read_nodes({"b": backend}, {}, root=Path(), offline=offline)["b"]
     assert said == node.summary
+
+
+def test_a_builder_that_is_chosen_can_be_asked_again(tmp_path: Path) -> None:
+    """No backend knows of it, so it comes with its question."""
+    docker = tmp_path / "docker"
+    docker.write_text(
+        "#!/bin/sh\n[ $1 = buildx ] || exit 1\n"
+        "printf 'Name: %s\\nDriver: remote\\nNodes:\\nName: n\\nStatus: running\\nPlatforms: linux/amd64\\n' $3\n"
+    )
+    docker.chmod(0o755)
+    node = read_builder("far", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert (False, "far") == (node.provisional, node.builder)
+    assert Probe(name="inspect", argv=("docker", "buildx", "inspect", "far"), node="far") == node.probe
 
 
 def test_offline_nobody_is_asked() -> None:

@@ -15,9 +15,9 @@ def test_doubling(attempt: int, expected: float) -> None:
     assert (expected / 2, expected) == found
 
 
-@pytest.mark.parametrize(("asked", "expected"), [(0.0, 0.0), (3.0, 3.0), (100.0, 100.0)])
+@pytest.mark.parametrize(("asked", "expected"), [(0.0, 0.25), (0.2, 0.25), (3.0, 3.0), (100.0, 100.0)])
 def test_what_the_registry_asks_for(asked: float, expected: float) -> None:
-    """Never less than the registry says, however short our own pauses are."""
+    """Never less than the registry says, nor than our own pauses: many say 0, or a time that is over."""
     assert expected == PATIENCE.find_delay(0, asked, 0.0)
 
 
