@@ -59,7 +59,7 @@ def answered_nodes(table: NodeTable, answers: Mapping[str, Outcome]) -> tuple[No
         return (declared, *_asked_alone(declared, answers))
     engine = read_engine(answers) if table.builder else None
     builder = read_builder(answers, engine, probe=probe)
-    if table.builder and builder and len(several := _distinct(builder)) > 1:
+    if table.builder and builder and len(several := builder.members) > 1:
         nodes = (_member(table, builder, each, answers) for each in several)
         return tuple(node for node in nodes if node.platforms or node.emulates)
     return (_answered(table, declared, answers, builder=builder, engine=engine),)
@@ -96,14 +96,6 @@ def _compare(node: Node, builder: Builder) -> Node:
                 hints=(f"it runs {_list(native)}",),
             )
     return structs.replace(node, emulates=tuple(each for each in node.emulates if each in native | emulated))
-
-
-def _distinct(builder: Builder) -> tuple[BuilderNode, ...]:
-    """Its nodes; a deployment of several pods is one, and told of once for each of them."""
-    found: dict[str, BuilderNode] = {}
-    for node in builder.nodes:
-        found.setdefault(node.name, node)
-    return tuple(found.values())
 
 
 def _silent(
