@@ -55,6 +55,7 @@ class Node(Model):
 
     `provisional`: nobody answered, this is what the configuration says; without `platforms` even those are a guess.
     `problem` is why it can take no builds at all, with `hints` what to do about it.
+    `own` is the platform of its machine, where that is known: the one that programs of the build platform run on.
     `speed` is how fast it builds, beside nodes that build the same: 2 is twice as fast as the usual 1.
     `private`: `setup` makes its builder; the engine gives it an ending of this project's, so that runs of several
     projects on one machine do not take it from each other.
@@ -65,6 +66,7 @@ class Node(Model):
     name: str
     platforms: tuple[Platform, ...]
     emulates: tuple[Platform, ...] = ()
+    own: Platform | None = None
     slots: int = 1
     speed: float = 1.0
     builder: str = ""
@@ -75,6 +77,11 @@ class Node(Model):
     private: bool = False
     probe: Probe | None = None
     origin: Model | None = None
+
+    @property
+    def build_platform(self) -> Platform | None:
+        """What `$BUILDPLATFORM` is there: its own platform, or the first declared one as long as that is not known."""
+        return self.own or next(iter(self.platforms), None)
 
 
 class PlaceRequest(Model):

@@ -124,6 +124,12 @@ class Builder(Model):
         return tuple(found.values())
 
     @property
+    def own(self) -> Platform | None:
+        """The platform of its machines; None where they differ, or nobody can tell."""
+        found = {node.own for node in self.answering}
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def lost(self) -> tuple[BuilderNode, ...]:
         """The nodes that nobody can give work."""
         return tuple(node for node in self.nodes if node not in self.ready)

@@ -126,6 +126,7 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
         name=name,
         platforms=native,
         emulates=emulated,
+        own=builder.own,
         slots=slots,
         builder=builder.name,
         summary=f"{builder.driver} driver",

@@ -93,11 +93,9 @@ def build_platforms(
     placements: Placements, nodes: Mapping[str, tuple[Node, ...]], host: Platform
 ) -> dict[str, Platform]:
     """The platform on which each build runs, by its id: that of its node, or this machine's where none is known."""
-    of_node = {
-        (name, node.name): node.platforms[0] for name, several in nodes.items() for node in several if node.platforms
-    }
+    of_node = {(name, node.name): node.build_platform for name, several in nodes.items() for node in several}
     return {
-        build: of_node.get((placed.backend, placed.node), host) if placed else host
+        build: (of_node.get((placed.backend, placed.node)) if placed else None) or host
         for build, placed in placements.by_build.items()
     }
 

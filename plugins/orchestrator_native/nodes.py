@@ -117,7 +117,8 @@ def _compare(node: Node, builder: Builder) -> Node:
                 problem=f"it is declared to run `{platform}`, and does not",
                 hints=(f"it runs {_list(native)}",),
             )
-    return structs.replace(node, emulates=tuple(each for each in node.emulates if each in native | emulated))
+    emulates = tuple(each for each in node.emulates if each in native | emulated)
+    return structs.replace(node, emulates=emulates, own=builder.own)
 
 
 def _silent(
@@ -157,7 +158,7 @@ def _member(table: NodeTable, builder: Builder, each: BuilderNode, answers: Mapp
     runs = native | emulated
     platforms = tuple(platform for platform in node.platforms if platform in native)
     emulates = tuple(platform for platform in node.emulates if platform in runs and platform not in platforms)
-    return structs.replace(node, platforms=platforms, emulates=emulates)
+    return structs.replace(node, platforms=platforms, emulates=emulates, own=found.own)
 
 
 def _alone(name: str) -> str:

@@ -218,10 +218,11 @@ def test_what_one_of_several_nodes_would_emulate_is_emulated() -> None:
 
 
 def test_what_all_nodes_that_list_it_run_natively_is_native() -> None:
-    """Whichever buildx takes."""
+    """Whichever buildx takes; what their own platform is depends on that."""
     node = several("linux/amd64, linux/amd64/v2", "linux/arm64", "linux/amd64")
     assert {AMD64, ARM64} < set(node.platforms)
-    assert () == node.emulates
+    assert ((), None) == (node.emulates, node.own)
+    assert AMD64 == several("linux/amd64", "linux/amd64, linux/arm64").own
 
 
 def test_several_nodes_of_which_one_does_not_run_are_a_guess() -> None:

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.api.backend import Mode, Node
 from orchestrator.dockerfile.takes import WHOLE, Paths
 from orchestrator.oci.digest import digest_bytes
-from orchestrator.oci.platform import Platform
+from orchestrator.oci.platform import Platform, parse_platform
 from orchestrator.oci.reference import Reference, parse_reference
 from orchestrator.plan.bases import BaseFacts
 from orchestrator.plan.inputs import FRONTEND, UNREAD
@@ -329,3 +329,12 @@ def test_platforms_that_build() -> None:
     placements = Placements(by_build={**placed, "nowhere": None}, policies=frozenset(), found=())
     expected = {"arm": ARM64, "silent": AMD64, "nowhere": AMD64}
     assert expected == build_platforms(placements, {"native": nodes}, AMD64)
+
+
+def test_a_machine_builds_on_its_own_platform() -> None:
+    """Whatever stands first in what was declared for it."""
+    arm_v7 = parse_platform("linux/arm/v7")
+    placed = PlannedPlacement(backend="native", node="arm", mode=Mode.NATIVE)
+    placements = Placements(by_build={"x": placed}, policies=frozenset(), found=())
+    node = Node(name="arm", platforms=(arm_v7, ARM64), own=ARM64)
+    assert {"x": ARM64} == build_platforms(placements, {"native": (node,)}, AMD64)

@@ -21,6 +21,7 @@ from orchestrator_native.config import NativeConfig, find_problems
 from tests.unit.buildkit.solves import AMD64, ARM64, outcome, solve
 
 SPECS = find_backends().specs
+ARM_V7 = parse_platform("linux/arm/v7")
 S390 = parse_platform("linux/s390x")
 FAR: Mapping[str, object] = {"name": "far", "platforms": ["linux/arm64"], "endpoint": "tcp://h:1"}
 
@@ -179,6 +180,27 @@ def test_a_node_that_is_what_it_was_declared_to_be_is_taken() -> None:
     """Its platforms are the declared ones, also where it could do more."""
     node = answered(inspected("linux/arm64", "linux/arm/v7", "linux/amd64"))
     assert (False, "", (ARM64,), ()) == (node.provisional, node.problem, node.platforms, node.emulates)
+
+
+def test_the_platform_of_a_machine_is_what_it_lists_first() -> None:
+    """The order in the file says nothing; programs of the build platform run on this one."""
+    node = answered(inspected("linux/arm64", "linux/arm/v7"), platforms=["linux/arm/v7", "linux/arm64"])
+    assert (ARM64, ARM64) == (node.own, node.build_platform)
+    (unasked,) = native({**FAR, "platforms": ["linux/arm/v7", "linux/arm64"]}).nodes({})
+    assert (None, ARM_V7) == (unasked.own, unasked.build_platform)
+
+
+def test_machines_of_different_platforms_do_not_stand_in_for_each_other() -> None:
+    """Both run it, but a Dockerfile that looks at `$BUILDPLATFORM` builds something else there."""
+    backend = native(*({**FAR, "name": name, "platforms": ["linux/arm/v7"]} for name in ("old", "new", "newer")))
+    new = inspected("linux/arm64", "linux/arm/v7")
+    nodes = backend.nodes({"inspect old": inspected("linux/arm/v7"), "inspect new": new, "inspect newer": new})
+    asked = (
+        PlaceRequest(image=f"i{n}", platform=ARM_V7, emulation=Emulation.FORBID, nodes=nodes, host=AMD64)
+        for n in range(40)
+    )
+    found = {(placed.node, placed.others) for placed in map(backend.place, asked) if isinstance(placed, Placement)}
+    assert {("old", ()), ("new", ("newer",)), ("newer", ("new",))} == found
 
 
 @pytest.mark.parametrize(
