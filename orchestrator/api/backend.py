@@ -54,6 +54,8 @@ class Node(Model):
     """Where builds run.
 
     `provisional`: nobody answered, this is what the configuration says; without `platforms` even those are a guess.
+    `asleep`: it says what it builds only when `setup` has started it, and was not told to be anything else before. The
+    host asks it again then, and begins nothing on one that is not what it was taken for.
     `problem` is why it can take no builds at all, with `hints` what to do about it.
     `own` is the platform of its machine, where that is known: the one that programs of the build platform run on.
     `speed` is how fast it builds, beside nodes that build the same: 2 is twice as fast as the usual 1.
@@ -71,6 +73,7 @@ class Node(Model):
     speed: float = 1.0
     builder: str = ""
     provisional: bool = False
+    asleep: bool = False
     summary: str = ""
     problem: str = ""
     hints: tuple[str, ...] = ()
@@ -194,7 +197,10 @@ class Backend(Protocol):
         """Choose a node for a platform build."""
 
     def setup(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
-        """What has to run before the first step on these nodes, such as creating a builder."""
+        """What has to run before the first step on these nodes, such as creating a builder.
+
+        What names no node runs first, then that of each node in its order, and of all nodes at the same time.
+        """
 
     def teardown(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
         """What has to run when the run is over, however it ended; a backend without it leaves nothing behind."""

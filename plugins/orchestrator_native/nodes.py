@@ -74,9 +74,8 @@ def _answered(
     if engine is not None and not builds_several_platforms(builder, engine):
         hint = "create a builder: `orchestrate builders create orchestrate`, and name it here"
         return structs.replace(node, problem=_NO_STORE, hints=(hint,))
-    # one that buildx starts when it is needed does not know yet what its machine is
     if not builder.answering:
-        return node
+        return structs.replace(node, asleep=True, summary=f"{builder.driver} driver, not started")
     hidden = next((each for each in builder.answering if each.declared), None)
     return _unhidden(node, builder, hidden, answers) if hidden else _compare(node, builder)
 

@@ -239,10 +239,16 @@ def test_a_node_that_does_not_answer_is_provisional(answer: Outcome, summary: st
     assert "`tcp://h:1`" in node.hints[0]
 
 
-def test_a_node_that_buildx_starts_is_believed() -> None:
-    """It has no platforms yet; what is declared counts."""
-    node = answered(inspected(driver="docker-container", status="inactive"), driver="docker-container")
-    assert (False, "", (ARM64,)) == (node.provisional, node.problem, node.platforms)
+@pytest.mark.parametrize("platforms", [(), ("linux/arm64*",)])
+def test_a_node_that_buildx_starts_is_believed_until_it_runs(platforms: tuple[str, ...]) -> None:
+    """It has no platforms yet, but for what was declared; the host asks it again when it was started."""
+    node = answered(inspected(*platforms, driver="docker-container", status="inactive"), driver="docker-container")
+    assert (False, True, "", (ARM64,)) == (node.provisional, node.asleep, node.problem, node.platforms)
+    assert "docker-container driver, not started" == node.summary
+    started = answered(inspected("linux/amd64", "linux/arm64", driver="docker-container"), driver="docker-container")
+    assert (False, "it is declared to run `linux/arm64` natively, and only emulates it") == (
+        started.asleep, started.problem
+    )  # fmt: skip
 
 
 def test_an_engine_without_its_image_store_is_no_node() -> None:
