@@ -138,6 +138,13 @@ def _wrong_place(node: NodeTable, keys: Keys) -> Iterator[ConfigProblem]:
                 'or `builder = "NAME"` for a builder that there is: `orchestrate builders ls`',
             ),
         )
+    if node.endpoint and node.driver == "kubernetes":
+        yield ConfigProblem(
+            keys=(*keys, "endpoint"),
+            message="a cluster is found by your kubeconfig, not by an endpoint",
+            hints=("leave out `endpoint`; `KUBECONFIG` says which kubeconfig, and its current context which cluster",),
+        )
+        return
     yield from _wrong_endpoint(node.endpoint or "", (*keys, "endpoint"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -110,6 +111,7 @@ def test_equal_nodes_share_images_by_their_slots(slots: list[int]) -> None:
         ({"name": "first"}, "duplicate-node", ("name",)),
         ({"endpoint": "a b"}, "illegal-endpoint", ("endpoint",)),
         ({"endpoint": "-x"}, "illegal-endpoint", ("endpoint",)),
+        ({"endpoint": "tcp://h:1", "driver": "kubernetes"}, "illegal-value", ("endpoint",)),
         ({"endpoint": ""}, "illegal-value", ("name",)),
         ({"builder": "mine"}, "illegal-value", ("endpoint",)),
         ({"cacert": "env:"}, "illegal-value", ("cacert",)),
@@ -331,6 +333,14 @@ def test_a_builder_is_called_by_what_is_declared() -> None:
     assert names[0] == names[4]
     assert all(name.startswith("orchestrate-far-") for name in names)
     assert native({**FAR, "name": "räksmörgås / 1"}).nodes({})[0].builder.isascii()
+
+
+def test_a_deployment_has_a_legal_name() -> None:
+    """Of small letters; nodes whose names differ in nothing else have different ones all the same."""
+    names = [native({**FAR, "name": name}).nodes({})[0].builder for name in ("Arm-One", "arm-one")]
+    assert 2 == len(set(names))
+    for name in names:
+        assert re.fullmatch(r"orchestrate-arm-one-[0-9a-f]{8}", name)
 
 
 def test_only_the_nodes_of_a_run_are_set_up() -> None:
