@@ -115,6 +115,7 @@ def test_equal_nodes_share_images_by_their_slots(slots: list[int]) -> None:
         ({"endpoint": ""}, "illegal-value", ("name",)),
         ({"builder": "mine"}, "illegal-value", ("endpoint",)),
         ({"cacert": "env:"}, "illegal-value", ("cacert",)),
+        ({"cacert": "env:BUILDKIT_CA"}, "illegal-value", ("cacert",)),
         ({"cacert": "ca", "driver": "docker-container"}, "illegal-value", ("cacert",)),
         ({"cacert": "ca", "key": "k"}, "illegal-value", ("cacert",)),
         ({"cert": "c", "key": "k"}, "illegal-value", ("cert",)),
