@@ -212,7 +212,7 @@ def _absent(name: str) -> tuple[str, ...]:
 
 
 def _asleep(builder: Builder) -> tuple[str, tuple[str, ...]]:
-    """Why a builder that is there builds nothing; one whose nodes are lost is not to be started."""
-    if builder.problem:
+    """Why a builder that is there builds nothing; one whose nodes are all lost is not to be started."""
+    if builder.problem and not builder.ready:
         return builder.problem, (f"`orchestrate builders inspect {builder.name}` shows its nodes",)
     return "not running", (f"start it: `orchestrate builders inspect {builder.name} --bootstrap`",)

@@ -231,6 +231,16 @@ def test_several_nodes_of_which_one_does_not_run_are_a_guess() -> None:
     assert ((), True, "not running") == (node.platforms, node.provisional, node.summary)
 
 
+def test_a_lost_node_beside_one_that_does_not_run_is_not_the_reason() -> None:
+    """Buildx does without it; the other one has to be started."""
+    text = (
+        "Name: x\nDriver: docker-container\n\nNodes:\nName: n\nEndpoint: e\nError: no route\n"
+        "Name: m\nEndpoint: e\nStatus: stopped\n"
+    )
+    (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
+    assert (True, "not running") == (node.provisional, node.summary)
+
+
 @pytest.mark.parametrize("status", ["inactive", "stopped"])
 def test_what_was_declared_for_a_node_that_does_not_run_is_not_believed(status: str) -> None:
     """Somebody else may have said so of a machine that emulates it."""
