@@ -100,6 +100,12 @@ def build_platforms(
     }
 
 
+def node_platforms(nodes: Mapping[str, tuple[Node, ...]]) -> tuple[Platform, ...]:
+    """All platforms on which a build may run: those of the machines, and what they build besides."""
+    several = (node for backend in nodes.values() for node in backend)
+    return tuple(dict.fromkeys(each for node in several for each in (node.own, *node.platforms) if each))
+
+
 class Seer:
     """Looks at platform builds one by one; what some of them have in common is worked out once."""
 

@@ -15,7 +15,7 @@ from orchestrator.plan.bases import BaseFacts
 from orchestrator.plan.inputs import FRONTEND, UNREAD
 from orchestrator.plan.model import PlannedPlacement
 from orchestrator.plan.place import Placements
-from orchestrator.plan.sights import FolderSight, Outside, Parents, Seer, Sight, build_platforms
+from orchestrator.plan.sights import FolderSight, Outside, Parents, Seer, Sight, build_platforms, node_platforms
 from orchestrator.plan.standing import edges_by_child, pinned_bases
 from tests.unit.plan.samples import AMD64, ARM64, HEAD, Wired, wire_text
 
@@ -338,3 +338,10 @@ def test_a_machine_builds_on_its_own_platform() -> None:
     placements = Placements(by_build={"x": placed}, policies=frozenset(), found=())
     node = Node(name="arm", platforms=(arm_v7, ARM64), own=ARM64)
     assert {"x": ARM64} == build_platforms(placements, {"native": (node,)}, AMD64)
+
+
+def test_a_machine_that_is_declared_for_something_else_is_one_to_build_on() -> None:
+    """A stage on the build platform needs a base for it, not for what is declared."""
+    arm_v7 = parse_platform("linux/arm/v7")
+    nodes = (Node(name="a", platforms=(arm_v7,), own=ARM64), Node(name="b", platforms=(AMD64,)))
+    assert (ARM64, arm_v7, AMD64) == node_platforms({"native": nodes})
