@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import structs
@@ -127,6 +127,7 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
         platforms=native,
         emulates=emulated,
         own=builder.own,
+        owns={} if builder.own else dict(_owns(running)),
         slots=slots,
         builder=builder.name,
         summary=f"{builder.driver} driver",
@@ -151,6 +152,16 @@ def _shared(running: tuple[BuilderNode, ...]) -> tuple[tuple[Platform, ...], tup
     emulated = {platform for node in running for platform in node.emulated}
     native = tuple(platform for platform in listed if platform not in emulated)
     return native, tuple(platform for platform in listed if platform in emulated)
+
+
+def _owns(running: tuple[BuilderNode, ...]) -> Iterator[tuple[Platform, Platform]]:
+    """Which kind of machine builds a platform: the first for which it was declared, else the first that lists it."""
+    for platform in dict.fromkeys(platform for node in running for platform in node.platforms):
+        declared = (node for node in running if platform in node.declared)
+        listed = (node for node in running if platform in node.platforms)
+        taken = next(declared, None) or next(listed)
+        if taken.own:
+            yield platform, taken.own
 
 
 def _unfit(builder: Builder, engine: Engine | None) -> tuple[str, tuple[str, ...]]:

@@ -225,6 +225,23 @@ def test_what_all_nodes_that_list_it_run_natively_is_native() -> None:
     assert AMD64 == several("linux/amd64", "linux/amd64, linux/arm64").own
 
 
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (("linux/amd64", "linux/arm64"), {AMD64: AMD64, ARM64: ARM64}),
+        (("linux/amd64, linux/arm64", "linux/arm64"), {AMD64: AMD64, ARM64: AMD64}),
+        (("linux/amd64, linux/arm64", "linux/arm64*, linux/arm/v7"), {AMD64: AMD64, ARM64: ARM64}),
+        (("linux/amd64, linux/arm64", "linux/amd64"), {}),
+    ],
+)
+def test_each_platform_is_built_on_the_machine_that_buildx_takes(
+    lists: tuple[str, ...], expected: dict[Platform, Platform]
+) -> None:
+    """The first for which it was declared, else the first that lists it."""
+    owns = several(*lists).owns
+    assert expected == {built: own for built, own in owns.items() if built in {AMD64, ARM64}}
+
+
 def test_several_nodes_of_which_one_does_not_run_are_a_guess() -> None:
     """Buildx would start it, and may then take it for what another runs natively."""
     node = several("linux/amd64", "linux/arm64", status="inactive")

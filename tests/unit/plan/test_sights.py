@@ -340,6 +340,15 @@ def test_a_machine_builds_on_its_own_platform() -> None:
     assert {"x": ARM64} == build_platforms(placements, {"native": (node,)}, AMD64)
 
 
+def test_a_builder_of_several_machines_builds_each_platform_on_its_own() -> None:
+    """What it says of none of them is built on the first."""
+    placed = PlannedPlacement(backend="qemu", node="farm", mode=Mode.NATIVE)
+    builds = ("x@linux/amd64", "x@linux/arm64", "x@linux/s390x")
+    placements = Placements(by_build=dict.fromkeys(builds, placed), policies=frozenset(), found=())
+    node = Node(name="farm", platforms=(AMD64, ARM64), owns={AMD64: AMD64, ARM64: ARM64})
+    assert [AMD64, ARM64, AMD64] == list(build_platforms(placements, {"qemu": (node,)}, ARM64).values())
+
+
 def test_a_machine_that_is_declared_for_something_else_is_one_to_build_on() -> None:
     """A stage on the build platform needs a base for it, not for what is declared."""
     arm_v7 = parse_platform("linux/arm/v7")
