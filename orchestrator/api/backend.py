@@ -54,7 +54,11 @@ class Node(Model):
     """Where builds run.
 
     `provisional`: nobody answered, this is what the configuration says; without `platforms` even those are a guess.
+    `asleep`: it says what it builds only when `setup` has started it, and was not told to be anything else before. The
+    host asks it again then, and begins nothing on one that is not what it was taken for.
     `problem` is why it can take no builds at all, with `hints` what to do about it.
+    `own` is the platform of its machine, where that is known: the one that programs of the build platform run on.
+    `owns` says it for what is built, where the machines of one builder differ.
     `speed` is how fast it builds, beside nodes that build the same: 2 is twice as fast as the usual 1.
     `private`: `setup` makes its builder; the engine gives it an ending of this project's, so that runs of several
     projects on one machine do not take it from each other.
@@ -65,16 +69,24 @@ class Node(Model):
     name: str
     platforms: tuple[Platform, ...]
     emulates: tuple[Platform, ...] = ()
+    own: Platform | None = None
+    owns: Mapping[Platform, Platform] = {}
     slots: int = 1
     speed: float = 1.0
     builder: str = ""
     provisional: bool = False
+    asleep: bool = False
     summary: str = ""
     problem: str = ""
     hints: tuple[str, ...] = ()
     private: bool = False
     probe: Probe | None = None
     origin: Model | None = None
+
+    @property
+    def build_platform(self) -> Platform | None:
+        """What `$BUILDPLATFORM` is there: its own platform, or the first declared one as long as that is not known."""
+        return self.own or next(iter(self.platforms), None)
 
 
 class PlaceRequest(Model):
@@ -187,7 +199,10 @@ class Backend(Protocol):
         """Choose a node for a platform build."""
 
     def setup(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
-        """What has to run before the first step on these nodes, such as creating a builder."""
+        """What has to run before the first step on these nodes, such as creating a builder.
+
+        What names no node runs first, then that of each node in its order, and of all nodes at the same time.
+        """
 
     def teardown(self, nodes: tuple[Node, ...]) -> tuple[Invocation, ...]:
         """What has to run when the run is over, however it ended; a backend without it leaves nothing behind."""

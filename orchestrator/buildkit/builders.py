@@ -69,6 +69,7 @@ class BuildxVersion(Model):
 class BuilderNode(Model):
     """A node of a builder; platforms are known when it runs, before that only those that were declared for it.
 
+    `own` is the platform of its machine; None where what was declared for it leaves that open.
     `options` are those of the driver; None where what it was created from is not to be read letter by letter.
     """
 
@@ -78,6 +79,8 @@ class BuilderNode(Model):
     platforms: tuple[Platform, ...] = ()
     native: tuple[Platform, ...] = ()
     emulated: tuple[Platform, ...] = ()
+    declared: tuple[Platform, ...] = ()
+    own: Platform | None = None
     buildkit_version: str = ""
     error: str | None = None
     options: tuple[tuple[str, str], ...] | None = ()
@@ -109,8 +112,22 @@ class Builder(Model):
 
     @property
     def answering(self) -> tuple[BuilderNode, ...]:
-        """The ready nodes whose platforms are known: without one nobody knows what the builder builds."""
-        return tuple(node for node in self.ready if node.platforms)
+        """The nodes that run and say what they build: without one nobody knows what the builder builds."""
+        return tuple(node for node in self.ready if node.running and node.platforms)
+
+    @property
+    def members(self) -> tuple[BuilderNode, ...]:
+        """Its nodes; a deployment of several pods is one, and told of once for each of them."""
+        found: dict[str, BuilderNode] = {}
+        for node in self.nodes:
+            found.setdefault(node.name, node)
+        return tuple(found.values())
+
+    @property
+    def own(self) -> Platform | None:
+        """The platform of its machines; None where they differ, or nobody can tell."""
+        found = {node.own for node in self.answering}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def lost(self) -> tuple[BuilderNode, ...]:
@@ -227,7 +244,9 @@ def _node(
     platforms = parse_platforms(listed)
     endpoint = fields.get("Endpoint", "")
     local = driver in _LOCAL_DRIVERS and (endpoint in {"", "default"} or endpoint.startswith("unix://"))
-    native, emulated = split_platforms(platforms, architecture=engine_architecture if local else "")
+    architecture = engine_architecture if local else ""
+    native, emulated = split_platforms(platforms, architecture=architecture)
+    declared = parse_platforms(tuple(text for text in listed if text.rstrip().endswith("*")))
     error = fields.get("Error") or None
     return BuilderNode(
         name=fields.get("Name", ""),
@@ -236,6 +255,8 @@ def _node(
         platforms=platforms,
         native=native,
         emulated=emulated,
+        declared=declared,
+        own=own_platform(platforms, declared, architecture=architecture),
         buildkit_version=fields.get("BuildKit version", ""),
         error=error,
         options=options,
@@ -320,6 +341,26 @@ def split_platforms(
     runs = _ALSO_RUNS.get(own, (own,))
     native = tuple(platform for platform in platforms if platform.architecture in runs)
     return native, tuple(platform for platform in platforms if platform not in native)
+
+
+def own_platform(
+    platforms: tuple[Platform, ...], declared: tuple[Platform, ...] = (), *, architecture: str = ""
+) -> Platform | None:
+    """The platform of the machine: the first that BuildKit lists. None where nobody can tell.
+
+    Those that were declared hide it, unless the first that was not is of the same CPU.
+
+    Args:
+        platforms: as listed.
+        declared: those of them that the user declared for the node.
+        architecture: the CPU's, where it is known.
+    """
+    told = next((platform.architecture for platform in platforms if platform not in declared), "")
+    first = platforms[0].architecture if platforms else ""
+    if not architecture and told not in _ALSO_RUNS.get(first, (first,)):
+        return None
+    own = architecture or first
+    return next((platform for platform in platforms if platform.architecture == own), None)
 
 
 def builds_several_platforms(builder: Builder, engine: Engine) -> bool:

@@ -32,6 +32,7 @@ from orchestrator.plan.lower import Lowered, lower_plan
 from orchestrator.plan.model import Destination, Plan
 from orchestrator.plan.place import ConfiguredBackend, Placements
 from orchestrator.plan.platform_test import open_tests
+from orchestrator.plan.sights import node_platforms
 from orchestrator.probe.facts import host, read_nodes, read_tags
 
 
@@ -229,8 +230,7 @@ def _check_bases(loaded: Loaded, images: tuple[Image, ...], facts: RunFacts) -> 
     declared = loaded.declared
     if declared.lock or facts.bases:
         bases = find_bases(images, declared.edges, loaded.reader, loaded.host)
-        built_on = (platform for several in facts.nodes.values() for node in several for platform in node.platforms)
-        yield from check_platforms(bases, declared.lock, facts.bases, tuple(built_on))
+        yield from check_platforms(bases, declared.lock, facts.bases, node_platforms(facts.nodes))
 
 
 def _refusals(lowered: Lowered) -> tuple[Diagnostic, ...]:

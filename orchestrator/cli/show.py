@@ -131,6 +131,8 @@ def _node(node: Node) -> str:
     parts += [f"emulates {', '.join(map(str, node.emulates))}"] if node.emulates else []
     if node.provisional:
         parts.append(_silence(node))
+    if node.asleep:
+        parts.append("not started: from the configuration")
     return f"{node.name} ({'; '.join(parts)})" if parts else node.name
 
 

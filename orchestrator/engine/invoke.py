@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from orchestrator.api.backend import Reader
+from orchestrator.api.backend import Probe, Reader
 from orchestrator.api.events import ChildStarted, Event
 from orchestrator.api.invocation import Invocation, Outcome, Phase
 from orchestrator.engine.ports import Children
@@ -88,6 +88,10 @@ class Invoker:
             files=tuple(_collect(invocation, folder)),
             paths=tuple((name, paths[name]) for name in invocation.folders),
         )
+
+    def ask(self, probe: Probe) -> Outcome:
+        """Ask a node; blocks, within the time limit of the probe."""
+        return self._children.ask(probe)
 
     def _paths(self, invocation: Invocation, folder: Path) -> dict[str, str]:
         """The paths of its files, relative to the root, where the child runs.

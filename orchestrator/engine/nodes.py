@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.api.backend import Node
 from orchestrator.api.invocation import BuilderOf, Invocation, Outcome, late_values
 from orchestrator.engine.invoke import Invoker
+from orchestrator.engine.started import find_difference
 from orchestrator.errors import BuildError
 from orchestrator.plan.lower import Lowered, used_nodes
 from orchestrator.plan.model import Plan
@@ -52,23 +55,40 @@ class Nodes:
     async def set_up(self, folder: Path) -> dict[NodeKey, str]:
         """Run what the backends want to have run first; the nodes that could not be made ready, each with the reason.
 
+        Nodes are made ready at the same time, after what no node has for itself.
+
         Raises:
             BuildError: something that no node has for itself could not be made ready.
         """
-        lost: dict[NodeKey, str] = {}
         for name, invocations in self._lowered.setup.items():
-            for number, invocation in enumerate(invocations):
-                if name not in self._begun:
-                    self._begun.append(name)
-                outcome = await self._run(name, invocation, folder / f"setup-{name}-{number}")
-                if outcome.succeeded:
-                    continue
-                node, reason = _find_node(invocation), _reason(invocation, outcome)
-                if node is None:
+            if invocations:
+                self._begun.append(name)
+            for child in _children(name, invocations, None, folder):
+                if reason := await self._try(name, child):
                     message = f"backend `{name}` could not be made ready: {reason}"
                     raise BuildError(message, hints=("`orchestrate doctor` looks at builders and nodes",))
-                lost.setdefault((name, node), f"node `{node}` could not be made ready: {reason}")
-        return lost
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    (backend, node.name): group.create_task(self._make_ready(backend, node, folder))
+                    for backend, several in self._used.items()
+                    for node in several
+                }
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        reasons = {key: task.result() for key, task in tasks.items()}
+        return {key: f"node `{key[1]}` could not be made ready: {reason}" for key, reason in reasons.items() if reason}
+
+    async def _make_ready(self, backend: str, node: Node, folder: Path) -> str:
+        """Run what one node wants to have run first, in its order; why it cannot be used, empty where it can."""
+        for child in _children(backend, self._lowered.setup.get(backend, ()), node.name, folder):
+            if reason := await self._try(backend, child):
+                return reason
+        return await find_difference(self._backends[backend].backend, node, self._invoker.ask) if node.asleep else ""
+
+    async def _try(self, backend: str, child: _Child) -> str:
+        outcome = await self._run(backend, child.invocation, child.folder)
+        return "" if outcome.succeeded else _reason(child.invocation, outcome)
 
     async def take_down(self, folder: Path) -> None:
         """Run what they want to have run last, where anything was begun; what fails then changes no result."""
@@ -79,6 +99,22 @@ class Nodes:
     async def _run(self, backend: str, invocation: Invocation, folder: Path) -> Outcome:
         reader = self._backends[backend].backend.reader(invocation)
         return await self._invoker.run(invocation, reader, folder=folder, builders=self._builders(backend))
+
+
+class _Child(NamedTuple):
+    """One of the children that a backend wants to have run first, with its folder."""
+
+    invocation: Invocation
+    folder: Path
+
+
+def _children(backend: str, invocations: tuple[Invocation, ...], node: str | None, folder: Path) -> tuple[_Child, ...]:
+    """Those of one node, or those that are about none."""
+    return tuple(
+        _Child(invocation, folder / f"setup-{backend}-{number}")
+        for number, invocation in enumerate(invocations)
+        if _find_node(invocation) == node
+    )
 
 
 def _find_node(invocation: Invocation) -> str | None:

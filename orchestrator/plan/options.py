@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import UNSET
 
 from orchestrator.api.solve import BuildArg, BuildOptions, Cache, NetworkMode, Provenance, Secret, SshAgent, is_remote
+from orchestrator.api.withheld import WITHHELD_HINT, is_withheld
 from orchestrator.config.schema import BuildTable, ContextTable, ImageTable, Scalar, SshTable, Value
 from orchestrator.model import Model
 from orchestrator.oci.platform import parse_platform
@@ -103,7 +104,11 @@ def _secrets(table: BuildTable, scope: Scope) -> Iterator[Secret]:
     for position, secret in enumerate(table.secrets or []):
         src = scope.path(scope.text(secret.src, "secrets", position), "secrets", position) if secret.src else ""
         # without either, buildx would read a file that is called like the id
-        yield Secret(id=secret.id, env=secret.env or ("" if src else secret.id), src=src)
+        env = secret.env or ("" if src else secret.id)
+        if is_withheld(env):
+            message = f"secret `{secret.id}`: the variable `{env}` is not passed on to builds"
+            scope.report("illegal-value", message, "secrets", position, hints=(WITHHELD_HINT,))
+        yield Secret(id=secret.id, env=env, src=src)
 
 
 def _agents(table: BuildTable, scope: Scope) -> Iterator[SshAgent]:

@@ -28,6 +28,7 @@ from orchestrator.plan.edges import DockerfileReader, Uses
 from orchestrator.plan.graph import Edge
 from orchestrator.plan.image import Image, ImageContext, LocalContext, RemoteContext, Variant, build_id
 from orchestrator.plan.inputs import FRONTEND, MAIN_CONTEXT, UNREAD
+from orchestrator.plan.model import PlannedPlacement
 from orchestrator.plan.place import Placements
 from orchestrator.plan.standing import LAYOUT_SCHEME, TriggerFinder, registry_image
 
@@ -93,13 +94,22 @@ def build_platforms(
     placements: Placements, nodes: Mapping[str, tuple[Node, ...]], host: Platform
 ) -> dict[str, Platform]:
     """The platform on which each build runs, by its id: that of its node, or this machine's where none is known."""
-    of_node = {
-        (name, node.name): node.platforms[0] for name, several in nodes.items() for node in several if node.platforms
-    }
-    return {
-        build: of_node.get((placed.backend, placed.node), host) if placed else host
-        for build, placed in placements.by_build.items()
-    }
+    by_name = {(name, node.name): node for name, several in nodes.items() for node in several}
+    owns = {key: {str(built): own for built, own in node.owns.items()} for key, node in by_name.items() if node.owns}
+
+    def find(build: str, placed: PlannedPlacement | None) -> Platform | None:
+        node = by_name.get((placed.backend, placed.node)) if placed else None
+        if placed is None or node is None:
+            return None
+        return owns.get((placed.backend, placed.node), {}).get(build.rpartition("@")[2]) or node.build_platform
+
+    return {build: find(build, placed) or host for build, placed in placements.by_build.items()}
+
+
+def node_platforms(nodes: Mapping[str, tuple[Node, ...]]) -> tuple[Platform, ...]:
+    """All platforms on which a build may run: those of the machines, and what they build besides."""
+    several = (node for backend in nodes.values() for node in backend)
+    return tuple(dict.fromkeys(each for node in several for each in (node.own, *node.platforms) if each))
 
 
 class Seer:

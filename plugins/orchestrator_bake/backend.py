@@ -36,7 +36,7 @@ class BakeBackend(OneBuilder):
 
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
         """One child for all solves."""
-        lowered = bake_invocation(request)
+        lowered = self.refuse(request) or bake_invocation(request)
         return lowered if isinstance(lowered, Refusal) else (lowered,)
 
     def reader(self, invocation: Invocation) -> Reader:

@@ -125,12 +125,16 @@ def _make_ready(origin: NodeTable | Copied, node: Node) -> tuple[Invocation, ...
 
 
 def _choose(nodes: list[Node], request: PlaceRequest, mode: Mode) -> Placement | Refusal:
-    """One of several equal nodes, weighted by slots; those that answered come before those that did not."""
+    """One of several equal nodes, weighted by slots; those that answered come before those that did not.
+
+    It is exchanged only for others on which `$BUILDPLATFORM` is the same: what is built depends on it.
+    """
     fit = [node for node in nodes if not node.problem]
     if not fit:
         return Refusal(code="node-unfit", message=f"node `{nodes[0].name}`: {nodes[0].problem}", hints=nodes[0].hints)
     awake = [node for node in fit if not node.provisional] or fit
     seats = [node for node in awake for _ in range(node.slots)]
     chosen = seats[zlib.crc32(request.image.encode()) % len(seats)]
-    others = tuple(node.name for node in awake if node is not chosen)
+    same = (node for node in awake if node.build_platform == chosen.build_platform)
+    others = tuple(node.name for node in same if node is not chosen)
     return Placement(node=chosen.name, mode=mode, others=others)

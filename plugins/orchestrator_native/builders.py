@@ -31,9 +31,9 @@ def builder_name(table: NodeTable) -> str:
 
 
 def name_builder(node: str, *told: object) -> str:
-    """The name of the builder of a node of which this is told."""
+    """The name of the builder of a node of which this is told; deployments, too, are called so: in small letters."""
     mark = hashlib.sha256(json.dumps([node, *told]).encode()).hexdigest()[:_MARK]
-    return "-".join(filter(None, ("orchestrate", _FOREIGN.sub("-", node).strip("-")[:_LIMIT], mark)))
+    return "-".join(filter(None, ("orchestrate", _FOREIGN.sub("-", node).strip("-").lower()[:_LIMIT], mark)))
 
 
 def make_builder(table: NodeTable, node: str) -> tuple[Invocation, ...]:

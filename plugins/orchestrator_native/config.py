@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from orchestrator.api import ConfigProblem, Platform, Table, parse_platform
+from orchestrator.api import ConfigProblem, FileOf, Platform, Table, parse_platform
+from orchestrator.api.withheld import WITHHELD_HINT, is_withheld
 from orchestrator.buildkit.builders import BuilderName
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -138,6 +139,13 @@ def _wrong_place(node: NodeTable, keys: Keys) -> Iterator[ConfigProblem]:
                 'or `builder = "NAME"` for a builder that there is: `orchestrate builders ls`',
             ),
         )
+    if node.endpoint and node.driver == "kubernetes":
+        yield ConfigProblem(
+            keys=(*keys, "endpoint"),
+            message="a cluster is found by your kubeconfig, not by an endpoint",
+            hints=("leave out `endpoint`; `KUBECONFIG` says which kubeconfig, and its current context which cluster",),
+        )
+        return
     yield from _wrong_endpoint(node.endpoint or "", (*keys, "endpoint"))
 
 
@@ -166,6 +174,11 @@ def _wrong_certificates(node: NodeTable, keys: Keys) -> Iterator[ConfigProblem]:
         if path == "env:" or "\0" in path:
             yield ConfigProblem(
                 keys=(*keys, name), message=f"`{name}` names no file", hints=(f'for example `{name} = "env:NODE_CA"`',)
+            )
+        variable = FileOf(given=path).variable
+        if is_withheld(variable):
+            yield ConfigProblem(
+                keys=(*keys, name), message=f"the variable `{variable}` is not passed on", hints=(WITHHELD_HINT,)
             )
     if not given or node.builder:
         return

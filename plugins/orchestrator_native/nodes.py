@@ -59,7 +59,7 @@ def answered_nodes(table: NodeTable, answers: Mapping[str, Outcome]) -> tuple[No
         return (declared, *_asked_alone(declared, answers))
     engine = read_engine(answers) if table.builder else None
     builder = read_builder(answers, engine, probe=probe)
-    if table.builder and builder and len(several := _distinct(builder)) > 1:
+    if table.builder and builder and len(several := builder.members) > 1:
         nodes = (_member(table, builder, each, answers) for each in several)
         return tuple(node for node in nodes if node.platforms or node.emulates)
     return (_answered(table, declared, answers, builder=builder, engine=engine),)
@@ -74,16 +74,37 @@ def _answered(
     if engine is not None and not builds_several_platforms(builder, engine):
         hint = "create a builder: `orchestrate builders create orchestrate`, and name it here"
         return structs.replace(node, problem=_NO_STORE, hints=(hint,))
-    # one that buildx starts when it is needed does not know yet what its machine is
-    return _compare(node, builder) if builder.answering else node
+    if not builder.answering:
+        return structs.replace(node, asleep=True, summary=f"{builder.driver} driver, not started")
+    hidden = next((each for each in builder.answering if each.declared), None)
+    return _unhidden(node, builder, hidden, answers) if hidden else _compare(node, builder)
+
+
+def _unhidden(node: Node, builder: Builder, each: BuilderNode, answers: Mapping[str, Outcome]) -> Node:
+    """The one node of a builder for which somebody has declared platforms, by what it says of itself when asked alone.
+
+    The builder is used as it is: what it was created with plays no part.
+    """
+    copied = copy_node(builder.driver, each)
+    if isinstance(copied, str):
+        hint = f"create the builder `{builder.name}` again without `--platform`"
+        problem = f"platforms were declared for it with `--platform`, and it cannot be asked without them: {copied}"
+        return _compare(node, builder) if each.own else structs.replace(node, problem=problem, hints=(hint,))
+    probe = probe_copy(copied, name=_alone(node.name), node=node.name)
+    if probe.name not in answers:
+        return structs.replace(node, probe=probe, problem="it was not asked what its machine is")
+    found = read_builder(answers, read_engine(answers), probe=probe.name)
+    if found is None or not found.answering:
+        return _silent(node, answers, found, probe=probe.name, hints=_look_at(f"`{each.endpoint}`"))
+    return _compare(node, found)
 
 
 def _compare(node: Node, builder: Builder) -> Node:
-    """The node as far as it is what it was declared to be."""
-    native = {platform for each in builder.answering for platform in each.native}
+    """The node as far as it is what it was declared to be; of several pods what one emulates is emulated."""
     emulated = {platform for each in builder.answering for platform in each.emulated}
+    native = {platform for each in builder.answering for platform in each.native} - emulated
     for platform in node.platforms:
-        if platform in emulated - native:
+        if platform in emulated:
             return structs.replace(
                 node,
                 problem=f"it is declared to run `{platform}` natively, and only emulates it",
@@ -95,15 +116,8 @@ def _compare(node: Node, builder: Builder) -> Node:
                 problem=f"it is declared to run `{platform}`, and does not",
                 hints=(f"it runs {_list(native)}",),
             )
-    return structs.replace(node, emulates=tuple(each for each in node.emulates if each in native | emulated))
-
-
-def _distinct(builder: Builder) -> tuple[BuilderNode, ...]:
-    """Its nodes; a deployment of several pods is one, and told of once for each of them."""
-    found: dict[str, BuilderNode] = {}
-    for node in builder.nodes:
-        found.setdefault(node.name, node)
-    return tuple(found.values())
+    emulates = tuple(each for each in node.emulates if each in native | emulated)
+    return structs.replace(node, emulates=emulates, own=builder.own)
 
 
 def _silent(
@@ -111,9 +125,9 @@ def _silent(
 ) -> Node:
     """The node as it is declared, and why it did not answer."""
     if builder is not None:
-        return structs.replace(declared, summary=builder.problem or "it has no nodes", hints=hints)
+        return structs.replace(declared, provisional=True, summary=builder.problem or "it has no nodes", hints=hints)
     summary, better = explain_silence(declared.builder, answers, probe=probe)
-    return structs.replace(declared, summary=summary, hints=better or hints)
+    return structs.replace(declared, provisional=True, summary=summary, hints=better or hints)
 
 
 def _member(table: NodeTable, builder: Builder, each: BuilderNode, answers: Mapping[str, Outcome]) -> Node:
@@ -138,15 +152,16 @@ def _member(table: NodeTable, builder: Builder, each: BuilderNode, answers: Mapp
             problem="it does not run, and nobody knows yet what it builds",
             hints=(f"start it: `orchestrate builders inspect {builder.name} --bootstrap`",),
         )
-    native = {platform for one in found.answering for platform in one.native}
-    runs = native.union(*(one.emulated for one in found.answering))
+    emulated = {platform for one in found.answering for platform in one.emulated}
+    native = {platform for one in found.answering for platform in one.native} - emulated
+    runs = native | emulated
     platforms = tuple(platform for platform in node.platforms if platform in native)
     emulates = tuple(platform for platform in node.emulates if platform in runs and platform not in platforms)
-    return structs.replace(node, platforms=platforms, emulates=emulates)
+    return structs.replace(node, platforms=platforms, emulates=emulates, own=found.own)
 
 
 def _alone(name: str) -> str:
-    return f"inspect alone {name}"
+    return f"alone {name}"
 
 
 def _asked_alone(declared: Node, answers: Mapping[str, Outcome]) -> Iterator[Node]:

@@ -32,7 +32,7 @@ class QemuBackend(OneBuilder):
 
     def lower(self, request: LowerRequest) -> tuple[Invocation, ...] | Refusal:
         """One child for each solve."""
-        return tuple(build_invocation(solve, request.node.name) for solve in request.steps)
+        return self.refuse(request) or tuple(build_invocation(solve, request.node.name) for solve in request.steps)
 
     def results(self, request: LowerRequest, outcomes: tuple[Outcome, ...]) -> Mapping[str, SolveResult | SolveFailure]:
         """What the metadata files say, or why there are none."""

@@ -69,3 +69,12 @@ def test_a_plan_is_made_all_the_same(
     assert "backend qemu: farm (no answer: " in ran.out
     assert summary in ran.out
     assert not {"\x1b", "\x9b"} & set(ran.out)
+
+
+def test_a_plan_says_what_it_only_believes(program: Program, docker: FakeDocker) -> None:
+    """Of a node whose BuildKit is still to be started."""
+    del docker
+    node = '[[backends.native.nodes]]\nname = "n"\nplatforms = ["linux/amd64", "linux/arm64"]\nbuilder = "farm"\n'
+    write_project(program.folder, HEAD + node + "[images.base]\n", {"base": "FROM scratch\n"})
+    said = "backend native: n (linux/amd64, linux/arm64; not started: from the configuration)"
+    assert said in program("plan").out

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.api.backend import Emulation, Mode, Node, Placement, PlaceRequest, Refusal
+from orchestrator.api.backend import Emulation, LowerRequest, Mode, Node, Placement, PlaceRequest, Refusal
 from orchestrator.api.invocation import Invocation, Outcome
+from orchestrator.api.solve import Output
 from orchestrator.buildkit.onebuilder import OneBuilder
 from orchestrator.buildkit.placement import place_on
 from orchestrator.buildkit.progress import RawJsonReader
 from orchestrator.buildkit.untrusted import at, clean, clean_lines, items_at, text_at
-from tests.unit.buildkit.solves import AMD64, ARM64
+from orchestrator.oci.platform import Platform
+from orchestrator.plugins import find_backends
+from tests.unit.buildkit.solves import AMD64, ARM64, LAYOUT, PUSH, solve
 
 DATA = Path(__file__).with_name("data")
 BUILDER = OneBuilder("default", slots=3)
@@ -191,3 +194,107 @@ def test_a_remote_node_that_is_away_says_nothing(state: str, summary: str) -> No
     (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
     assert ((), True, summary) == (node.platforms, node.provisional, node.summary)
     assert ("`orchestrate builders inspect x` shows its nodes",) == node.hints
+
+
+def several(*lists: str, status: str = "running") -> Node:
+    """The node of a builder of as many nodes as lists of platforms; the first has this status."""
+    blocks = [
+        f"Name: n{number}\nEndpoint: e\nStatus: {'running' if number else status}\nPlatforms: {listed}\n"
+        for number, listed in enumerate(lists)
+    ]
+    text = "Name: farm\nDriver: docker-container\n\nNodes:\n" + "\n".join(blocks)
+    (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
+    return node
+
+
+def test_what_one_of_several_nodes_would_emulate_is_emulated() -> None:
+    """Buildx takes the first that lists a platform, which may be the one that emulates it."""
+    node = several("linux/amd64, linux/arm64", "linux/arm64")
+    assert ((AMD64,), (ARM64,)) == (node.platforms, node.emulates)
+    found = place(node, Emulation.FORBID)
+    assert isinstance(found, Refusal)
+    assert "emulation-forbidden" == found.code
+    assert 'use each of its nodes alone: `[[backends.native.nodes]]` with `builder = "farm"`' == found.hints[0]
+
+
+def test_what_all_nodes_that_list_it_run_natively_is_native() -> None:
+    """Whichever buildx takes; what their own platform is depends on that."""
+    node = several("linux/amd64, linux/amd64/v2", "linux/arm64", "linux/amd64")
+    assert {AMD64, ARM64} < set(node.platforms)
+    assert ((), None) == (node.emulates, node.own)
+    assert AMD64 == several("linux/amd64", "linux/amd64, linux/arm64").own
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (("linux/amd64", "linux/arm64"), {AMD64: AMD64, ARM64: ARM64}),
+        (("linux/amd64, linux/arm64", "linux/arm64"), {AMD64: AMD64, ARM64: AMD64}),
+        (("linux/amd64, linux/arm64", "linux/arm64*, linux/arm/v7"), {AMD64: AMD64, ARM64: ARM64}),
+        (("linux/amd64, linux/arm64", "linux/amd64"), {}),
+    ],
+)
+def test_each_platform_is_built_on_the_machine_that_buildx_takes(
+    lists: tuple[str, ...], expected: dict[Platform, Platform]
+) -> None:
+    """The first for which it was declared, else the first that lists it."""
+    owns = several(*lists).owns
+    assert expected == {built: own for built, own in owns.items() if built in {AMD64, ARM64}}
+
+
+def test_several_nodes_of_which_one_does_not_run_are_a_guess() -> None:
+    """Buildx would start it, and may then take it for what another runs natively."""
+    node = several("linux/amd64", "linux/arm64", status="inactive")
+    assert ((), True, "not running") == (node.platforms, node.provisional, node.summary)
+
+
+def test_a_lost_node_beside_one_that_does_not_run_is_not_the_reason() -> None:
+    """Buildx does without it; the other one has to be started."""
+    text = (
+        "Name: x\nDriver: docker-container\n\nNodes:\nName: n\nEndpoint: e\nError: no route\n"
+        "Name: m\nEndpoint: e\nStatus: stopped\n"
+    )
+    (node,) = BUILDER.nodes({"inspect": Outcome(exit_code=0, stdout=text)})
+    assert (True, "not running") == (node.provisional, node.summary)
+
+
+@pytest.mark.parametrize("status", ["inactive", "stopped"])
+def test_what_was_declared_for_a_node_that_does_not_run_is_not_believed(status: str) -> None:
+    """Somebody else may have said so of a machine that emulates it."""
+    assert several("linux/arm64*", status=status).provisional
+
+
+@pytest.mark.parametrize(
+    ("listed", "native"),
+    [
+        ("linux/amd64*, linux/amd64/v2, linux/arm64", AMD64),
+        ("linux/arm64*, linux/arm/v7, linux/amd64", ARM64),
+        ("linux/arm64*, linux/amd64, linux/amd64/v2", None),
+        ("linux/arm64*", None),
+    ],
+)
+def test_platforms_that_were_declared_for_a_node_are_no_proof(listed: str, native: Platform | None) -> None:
+    """What BuildKit says of its machine agrees with them, or nothing is built there."""
+    node = several(listed)
+    assert (native is None) == node.problem.startswith("`n0` was created with `--platform`")
+    assert native in {None, node.platforms[0]}
+
+
+@pytest.mark.parametrize("backend", ["qemu", "bake"])
+@pytest.mark.parametrize(
+    ("listed", "output", "expected"),
+    [
+        (("linux/amd64", "linux/arm64"), LAYOUT, "several-nodes"),
+        (("linux/amd64", "linux/arm64"), PUSH, None),
+        (("linux/amd64, linux/arm64",), LAYOUT, None),
+    ],
+)
+def test_several_nodes_write_no_layout(
+    backend: str, listed: tuple[str, ...], output: Output, expected: str | None
+) -> None:
+    """Buildx says so only when it is asked to; a plan says it before."""
+    spec = find_backends().specs[backend]
+    request = LowerRequest(steps=(solve(output=output),), node=several(*listed))
+    lowered = spec.factory(spec.config()).lower(request)
+    assert expected == (lowered.code if isinstance(lowered, Refusal) else None)
+    assert not isinstance(lowered, Refusal) or "[[backends.native.nodes]]" in lowered.hints[0]

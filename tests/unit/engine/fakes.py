@@ -156,6 +156,7 @@ class Run:
         self.remembered: dict[str, StepResult] = {}
         self.fail_fast = False
         self.publish = Publish.ALL
+        self.nodes: tuple[Node, ...] = (NODE,)
         self._jobs = jobs
         self._workspace: Path | None = None
         self._chosen = ConfiguredBackend(
@@ -175,14 +176,14 @@ class Run:
     ) -> Plan:
         """The plan of a text; `tags` are what it knows of public ones."""
         asked = Asked(
-            destination=destination, nodes=(NODE,), backend=self._chosen, host=AMD64, registry=f"{registry}/acme",
+            destination=destination, nodes=self.nodes, backend=self._chosen, host=AMD64, registry=f"{registry}/acme",
             tags=tags or {},
         )  # fmt: skip
         return compile_text(text, dockerfiles, asked)
 
     def engine(self, plan: Plan, stores: RealStores, emit: Callable[[Event], None] | None = None) -> Engine:
         """An engine for a plan."""
-        backends, nodes = {"python": self._chosen}, {"python": (NODE,)}
+        backends, nodes = {"python": self._chosen}, {"python": self.nodes}
         work = Work(
             plan=plan, lowered=lower_plan(plan, backends, nodes), backends=backends, nodes=nodes, jobs=self._jobs,
             fail_fast=self.fail_fast, publish=self.publish,

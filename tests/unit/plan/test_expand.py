@@ -92,6 +92,8 @@ def test_a_matrix_gives_images_and_a_family() -> None:
         ('contexts = { y = "/etc" }', "outside-repository", ("images", "x", "contexts", "y")),
         ('dockerfile = "../../Dockerfile"', "outside-repository", ("images", "x", "dockerfile")),
         ('secrets = [{ id = "s", src = "/root/.netrc" }]', "outside-repository", ("images", "x", "secrets", 0)),
+        ('secrets = [{ id = "s", env = "BUILDKIT_TOKEN" }]', "illegal-value", ("images", "x", "secrets", 0)),
+        ('secrets = [{ id = "SOURCE_DATE_EPOCH" }]', "illegal-value", ("images", "x", "secrets", 0)),
         ('ssh = [{ id = "s", paths = ["/root/.ssh/id"] }]', "outside-repository", ("images", "x", "ssh", 0)),
         ('cache-to = [{ type = "local", dest = "/tmp/c" }]', "outside-repository",
          ("images", "x", "cache-to", 0, "dest")),

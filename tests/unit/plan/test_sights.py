@@ -9,13 +9,13 @@ import pytest
 from orchestrator.api.backend import Mode, Node
 from orchestrator.dockerfile.takes import WHOLE, Paths
 from orchestrator.oci.digest import digest_bytes
-from orchestrator.oci.platform import Platform
+from orchestrator.oci.platform import Platform, parse_platform
 from orchestrator.oci.reference import Reference, parse_reference
 from orchestrator.plan.bases import BaseFacts
 from orchestrator.plan.inputs import FRONTEND, UNREAD
 from orchestrator.plan.model import PlannedPlacement
 from orchestrator.plan.place import Placements
-from orchestrator.plan.sights import FolderSight, Outside, Parents, Seer, Sight, build_platforms
+from orchestrator.plan.sights import FolderSight, Outside, Parents, Seer, Sight, build_platforms, node_platforms
 from orchestrator.plan.standing import edges_by_child, pinned_bases
 from tests.unit.plan.samples import AMD64, ARM64, HEAD, Wired, wire_text
 
@@ -329,3 +329,28 @@ def test_platforms_that_build() -> None:
     placements = Placements(by_build={**placed, "nowhere": None}, policies=frozenset(), found=())
     expected = {"arm": ARM64, "silent": AMD64, "nowhere": AMD64}
     assert expected == build_platforms(placements, {"native": nodes}, AMD64)
+
+
+def test_a_machine_builds_on_its_own_platform() -> None:
+    """Whatever stands first in what was declared for it."""
+    arm_v7 = parse_platform("linux/arm/v7")
+    placed = PlannedPlacement(backend="native", node="arm", mode=Mode.NATIVE)
+    placements = Placements(by_build={"x": placed}, policies=frozenset(), found=())
+    node = Node(name="arm", platforms=(arm_v7, ARM64), own=ARM64)
+    assert {"x": ARM64} == build_platforms(placements, {"native": (node,)}, AMD64)
+
+
+def test_a_builder_of_several_machines_builds_each_platform_on_its_own() -> None:
+    """What it says of none of them is built on the first."""
+    placed = PlannedPlacement(backend="qemu", node="farm", mode=Mode.NATIVE)
+    builds = ("x@linux/amd64", "x@linux/arm64", "x@linux/s390x")
+    placements = Placements(by_build=dict.fromkeys(builds, placed), policies=frozenset(), found=())
+    node = Node(name="farm", platforms=(AMD64, ARM64), owns={AMD64: AMD64, ARM64: ARM64})
+    assert [AMD64, ARM64, AMD64] == list(build_platforms(placements, {"qemu": (node,)}, ARM64).values())
+
+
+def test_a_machine_that_is_declared_for_something_else_is_one_to_build_on() -> None:
+    """A stage on the build platform needs a base for it, not for what is declared."""
+    arm_v7 = parse_platform("linux/arm/v7")
+    nodes = (Node(name="a", platforms=(arm_v7,), own=ARM64), Node(name="b", platforms=(AMD64,)))
+    assert (ARM64, arm_v7, AMD64) == node_platforms({"native": nodes})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -21,6 +22,7 @@ from orchestrator_native.config import NativeConfig, find_problems
 from tests.unit.buildkit.solves import AMD64, ARM64, outcome, solve
 
 SPECS = find_backends().specs
+ARM_V7 = parse_platform("linux/arm/v7")
 S390 = parse_platform("linux/s390x")
 FAR: Mapping[str, object] = {"name": "far", "platforms": ["linux/arm64"], "endpoint": "tcp://h:1"}
 
@@ -109,9 +111,11 @@ def test_equal_nodes_share_images_by_their_slots(slots: list[int]) -> None:
         ({"name": "first"}, "duplicate-node", ("name",)),
         ({"endpoint": "a b"}, "illegal-endpoint", ("endpoint",)),
         ({"endpoint": "-x"}, "illegal-endpoint", ("endpoint",)),
+        ({"endpoint": "tcp://h:1", "driver": "kubernetes"}, "illegal-value", ("endpoint",)),
         ({"endpoint": ""}, "illegal-value", ("name",)),
         ({"builder": "mine"}, "illegal-value", ("endpoint",)),
         ({"cacert": "env:"}, "illegal-value", ("cacert",)),
+        ({"cacert": "env:BUILDKIT_CA"}, "illegal-value", ("cacert",)),
         ({"cacert": "ca", "driver": "docker-container"}, "illegal-value", ("cacert",)),
         ({"cacert": "ca", "key": "k"}, "illegal-value", ("cacert",)),
         ({"cert": "c", "key": "k"}, "illegal-value", ("cert",)),
@@ -181,6 +185,27 @@ def test_a_node_that_is_what_it_was_declared_to_be_is_taken() -> None:
     assert (False, "", (ARM64,), ()) == (node.provisional, node.problem, node.platforms, node.emulates)
 
 
+def test_the_platform_of_a_machine_is_what_it_lists_first() -> None:
+    """The order in the file says nothing; programs of the build platform run on this one."""
+    node = answered(inspected("linux/arm64", "linux/arm/v7"), platforms=["linux/arm/v7", "linux/arm64"])
+    assert (ARM64, ARM64) == (node.own, node.build_platform)
+    (unasked,) = native({**FAR, "platforms": ["linux/arm/v7", "linux/arm64"]}).nodes({})
+    assert (None, ARM_V7) == (unasked.own, unasked.build_platform)
+
+
+def test_machines_of_different_platforms_do_not_stand_in_for_each_other() -> None:
+    """Both run it, but a Dockerfile that looks at `$BUILDPLATFORM` builds something else there."""
+    backend = native(*({**FAR, "name": name, "platforms": ["linux/arm/v7"]} for name in ("old", "new", "newer")))
+    new = inspected("linux/arm64", "linux/arm/v7")
+    nodes = backend.nodes({"inspect old": inspected("linux/arm/v7"), "inspect new": new, "inspect newer": new})
+    asked = (
+        PlaceRequest(image=f"i{n}", platform=ARM_V7, emulation=Emulation.FORBID, nodes=nodes, host=AMD64)
+        for n in range(40)
+    )
+    found = {(placed.node, placed.others) for placed in map(backend.place, asked) if isinstance(placed, Placement)}
+    assert {("old", ()), ("new", ("newer",)), ("newer", ("new",))} == found
+
+
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
@@ -217,10 +242,16 @@ def test_a_node_that_does_not_answer_is_provisional(answer: Outcome, summary: st
     assert "`tcp://h:1`" in node.hints[0]
 
 
-def test_a_node_that_buildx_starts_is_believed() -> None:
-    """It has no platforms yet; what is declared counts."""
-    node = answered(inspected(driver="docker-container", status="inactive"), driver="docker-container")
-    assert (False, "", (ARM64,)) == (node.provisional, node.problem, node.platforms)
+@pytest.mark.parametrize("platforms", [(), ("linux/arm64*",)])
+def test_a_node_that_buildx_starts_is_believed_until_it_runs(platforms: tuple[str, ...]) -> None:
+    """It has no platforms yet, but for what was declared; the host asks it again when it was started."""
+    node = answered(inspected(*platforms, driver="docker-container", status="inactive"), driver="docker-container")
+    assert (False, True, "", (ARM64,)) == (node.provisional, node.asleep, node.problem, node.platforms)
+    assert "docker-container driver, not started" == node.summary
+    started = answered(inspected("linux/amd64", "linux/arm64", driver="docker-container"), driver="docker-container")
+    assert (False, "it is declared to run `linux/arm64` natively, and only emulates it") == (
+        started.asleep, started.problem
+    )  # fmt: skip
 
 
 def test_an_engine_without_its_image_store_is_no_node() -> None:
@@ -303,6 +334,14 @@ def test_a_builder_is_called_by_what_is_declared() -> None:
     assert names[0] == names[4]
     assert all(name.startswith("orchestrate-far-") for name in names)
     assert native({**FAR, "name": "räksmörgås / 1"}).nodes({})[0].builder.isascii()
+
+
+def test_a_deployment_has_a_legal_name() -> None:
+    """Of small letters; nodes whose names differ in nothing else have different ones all the same."""
+    names = [native({**FAR, "name": name}).nodes({})[0].builder for name in ("Arm-One", "arm-one")]
+    assert 2 == len(set(names))
+    for name in names:
+        assert re.fullmatch(r"orchestrate-arm-one-[0-9a-f]{8}", name)
 
 
 def test_only_the_nodes_of_a_run_are_set_up() -> None:

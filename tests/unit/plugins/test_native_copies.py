@@ -85,6 +85,58 @@ def test_unasked_it_is_one_node() -> None:
     assert ("farm", "b", True, False) == (node.name, node.builder, node.provisional, node.private)
 
 
+def one(first: str, alone: Outcome | None, *, driver: str = "remote") -> Node:
+    """The node of a builder of one node, for arm64, after it was asked, and asked alone."""
+    backend, answers = native(platforms=["linux/arm64"]), {"inspect farm": said(first, driver=driver)}
+    (node,) = backend.nodes(answers)
+    if alone is not None:
+        assert node.probe is not None
+        (node,) = backend.nodes({**answers, node.probe.name: alone})
+    return node
+
+
+def test_what_was_declared_for_the_one_node_of_a_builder_is_no_proof() -> None:
+    """It is asked alone, without it: an amd64 machine that is called arm64 only emulates that."""
+    node = one(told("one", runs=("linux/arm64*", *AMD)), said(told("one", runs=AMD)))
+    assert "it is declared to run `linux/arm64` natively, and only emulates it" == node.problem
+
+
+def test_the_one_node_of_a_builder_that_is_what_was_declared_is_taken() -> None:
+    """As the builder that it is; nothing is made for it, and nothing is asked twice while it builds."""
+    node = one(told("one", runs=("linux/arm64*", "linux/amd64")), said(told("one", runs=ARM)))
+    assert ("", "b", False, False, None) == (node.problem, node.builder, node.private, node.provisional, node.probe)
+    assert (ARM64,) == node.platforms
+
+
+def test_until_it_was_asked_alone_nothing_is_built_on_it() -> None:
+    """But it does answer."""
+    node = one(told("one", runs=("linux/arm64*", *AMD)), None)
+    assert ("it was not asked what its machine is", False) == (node.problem, node.provisional)
+
+
+@pytest.mark.parametrize(
+    ("runs", "problem"),
+    [(("linux/arm64*", "linux/arm/v7"), ""), (("linux/arm64*", *AMD), "cannot be asked without them")],
+)
+def test_one_that_cannot_be_asked_alone_has_to_be_plain(runs: tuple[str, ...], problem: str) -> None:
+    """What BuildKit lists besides agrees with what was declared, or nobody knows what it is."""
+    node = one(told("one", options='new="1"', runs=runs), None)
+    assert (True, bool(problem)) == (problem in node.problem, bool(node.hints))
+
+
+def test_one_that_is_silent_when_asked_alone_is_a_guess() -> None:
+    """As any other that does not answer."""
+    node = one(told("one", runs=("linux/arm64*", *AMD)), Outcome(exit_code=127, stderr="it hangs"))
+    assert (True, "it hangs") == (node.provisional, node.summary)
+
+
+def test_what_one_pod_emulates_is_emulated() -> None:
+    """A cluster of unequal machines takes either."""
+    pods = [told("k0", "kubernetes:///b?deployment=k0", runs=runs) for runs in (AMD, ARM)]
+    (node,) = found(native(platforms=["linux/arm64"]), said(*pods, driver=CLUSTER))
+    assert "it is declared to run `linux/arm64` natively, and only emulates it" == node.problem
+
+
 def test_what_a_node_says_alone_counts() -> None:
     """In the builder somebody has declared platforms for it, which buildx puts first."""
     backend = native()
