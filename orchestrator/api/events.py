@@ -54,7 +54,8 @@ class StepFinished(Model, tag="step-finished"):
     """A step ended: with the digest it gave, or with why it gave none. `seconds` is the time it took.
 
     The first line of the message says what went wrong; the others are the last that the child printed. What was
-    verified has the `sizes` of its platforms.
+    verified has the `sizes` of its platforms. `unsure` are tags that were asked for, and of which no answer says
+    whether they stand.
     """
 
     step: StepId
@@ -66,6 +67,7 @@ class StepFinished(Model, tag="step-finished"):
     message: str = ""
     hints: tuple[str, ...] = ()
     sizes: tuple[PlatformSize, ...] = ()
+    unsure: tuple[str, ...] = ()
 
 
 class ChildStarted(Model, tag="child-started"):

@@ -63,6 +63,9 @@ def command(  # noqa: PLR0913 (one argument an option)
     An apply that was cut off goes on when it is started again: what stands is not built again, and tags that it has put
     are its own. With --finish, DIR are folders with the results of parts.
     """
+    from msgspec.structs import replace
+
+    from orchestrator.cli.again import as_planned
     from orchestrator.cli.applying import Permissions, revive
     from orchestrator.cli.execute import execute
     from orchestrator.cli.findings import Findings
@@ -102,4 +105,7 @@ def command(  # noqa: PLR0913 (one argument an option)
     content = render_saved(saved)[1] if whole else None
     begins = Begins.RESUMED if begun else Begins.ANEW
     keeper = PlanKeeper(prepared.loaded.root, prepared.plan, begins, content)
-    execute(prepared, make_run_options(values), keeper=keeper if whole or begun else None)
+    run = make_run_options(values)
+    if permissions.vouched:  # what the plan was made with need not be said here, but where its parts are run alone
+        run = replace(run, project=as_planned(options, saved.frozen.overrides, prepared.loaded.project.vars))
+    execute(prepared, run, keeper=keeper if whole or begun else None)

@@ -84,7 +84,7 @@ def follow_run(root: Path, asked: str, environment: Mapping[str, str], *, verbos
         yield Following(logs, progress, mode)
 
 
-def write_job_summary(result: RunResult, environment: Mapping[str, str]) -> None:
+def write_job_summary(result: RunResult, hints: tuple[str, ...], environment: Mapping[str, str]) -> None:
     """Add the result to the summary of the job; a file that the runner gave and that takes nothing is no error."""
     from orchestrator.ui.summary import render_job_summary
 
@@ -93,7 +93,7 @@ def write_job_summary(result: RunResult, environment: Mapping[str, str]) -> None
         return
     try:
         with Path(path).open("a", encoding="utf-8", errors="replace") as file:
-            file.write(render_job_summary(result))
+            file.write(render_job_summary(result, hints))
     except OSError as error:
         print_note(f"the summary of the job was not written: {(error.strerror or str(error)).lower()}")
 

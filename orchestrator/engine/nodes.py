@@ -12,7 +12,7 @@ from orchestrator.api.backend import Node
 from orchestrator.api.invocation import BuilderOf, Invocation, Outcome, late_values
 from orchestrator.engine.invoke import Invoker
 from orchestrator.engine.started import find_difference
-from orchestrator.errors import BuildError
+from orchestrator.errors import BuildError, OrchestratorError, disk_error
 from orchestrator.plan.lower import Lowered, used_nodes
 from orchestrator.plan.model import Plan
 from orchestrator.plan.place import ConfiguredBackend
@@ -90,11 +90,21 @@ class Nodes:
         outcome = await self._run(backend, child.invocation, child.folder)
         return "" if outcome.succeeded else _reason(child.invocation, outcome)
 
-    async def take_down(self, folder: Path) -> None:
-        """Run what they want to have run last, where anything was begun; what fails then changes no result."""
+    async def take_down(self, folder: Path) -> tuple[str, ...]:
+        """Run what they want to have run last, where anything was begun; what fails then changes no result.
+
+        Returns what could not even be run, as people read it.
+        """
+        problems = []
         for name in self._begun:
             for number, invocation in enumerate(self._lowered.teardown.get(name, ())):
-                await self._run(name, invocation, folder / f"teardown-{name}-{number}")
+                try:
+                    await self._run(name, invocation, folder / f"teardown-{name}-{number}")
+                except OrchestratorError as error:
+                    problems.append(f"backend `{name}` could not be taken down: {error.message}")
+                except OSError as error:
+                    problems.append(f"backend `{name}` could not be taken down: {disk_error(error).message}")
+        return tuple(problems)
 
     async def _run(self, backend: str, invocation: Invocation, folder: Path) -> Outcome:
         reader = self._backends[backend].backend.reader(invocation)

@@ -12,9 +12,18 @@ from orchestrator.errors import InterruptedRunError, PlanBlockedError, RegistryE
 from orchestrator.oci.digest import Digest
 from orchestrator.oci.manifest import Manifest
 from orchestrator.oci.note import EMPTY, empty_descriptor, render_note
-from orchestrator.oci.reference import Repository
+from orchestrator.oci.reference import Reference, Repository
 from orchestrator.plan.model import PromoteStep, TagMove
 from orchestrator.plan.names import note_tag
+
+
+class LostAnswerError(RegistryError):
+    """A tag was asked for, and nothing says whether it stands: neither the answer nor the registry asked again."""
+
+    def __init__(self, reference: Reference, cause: RegistryError) -> None:
+        super().__init__(f"{cause.message}; whether `{reference}` stands is not known", hints=cause.hints)
+        self.reference = reference
+
 
 OnPut = Callable[[TagMove, Digest | None], None]
 
@@ -52,7 +61,8 @@ class Promoter:
         Raises:
             InterruptedRunError: the run is to stop; what stands was told to `on_put`.
             PlanBlockedError: a fixed tag exists with another digest, or somebody has moved a moving one since the plan.
-            RegistryError: the registry failed; `on_put` was called for every tag that stands.
+            RegistryError: the registry failed; `on_put` was called for every tag that stands, but for the one of a
+                `LostAnswerError`, of which that is not known.
         """
         manifests: dict[Repository, Manifest] = {}
         for move in step.moves:
@@ -105,7 +115,6 @@ def _put(store: ImageStore, move: TagMove, manifest: Manifest) -> None:
         try:
             found = store.find(move.reference.tag)
         except RegistryError:
-            message = f"{error.message}; whether `{move.reference}` stands is not known"
-            raise RegistryError(message, hints=error.hints) from error
+            raise LostAnswerError(move.reference, error) from error
         if found != manifest.digest:
             raise

@@ -29,6 +29,7 @@ from orchestrator.engine.losses import REST, Losses
 from orchestrator.engine.nodes import Nodes
 from orchestrator.engine.perform import Performer
 from orchestrator.engine.ports import Children, Stores
+from orchestrator.engine.promote import LostAnswerError
 from orchestrator.engine.results import Results, StepResult
 from orchestrator.engine.solve import NodeLostError, Place, SolveFailedError, check_node
 from orchestrator.engine.watch import Watch
@@ -135,6 +136,8 @@ class Engine:
         self._schedule = Schedule(jobs, seats, limit=work.jobs)
         self._running: dict[asyncio.Task[_Ended], Step] = {}
         self._exit_code = 0
+        self.left: tuple[str, ...] = ()
+        """What could not be taken down after the run, as people read it."""
 
     def remember(self, results: Mapping[str, StepResult]) -> None:
         """Take over what steps of an earlier run gave, for a plan that holds only the later ones."""
@@ -144,8 +147,13 @@ class Engine:
     async def run(self, folder: Path) -> int:
         """Run every step that can be run; the exit code is that of the first failure, 0 without one.
 
+        However it ends, the last event has the code that a command ends with for it.
+
         Args:
             folder: an empty folder below the root for the files of children; emptied at the end.
+
+        Raises:
+            OrchestratorError: what backends want to have run first failed, and no step was begun.
         """
         plan = self._work.plan
         self._emit(
@@ -161,20 +169,35 @@ class Engine:
         )
         if self._work.kept:
             self._emit(TagsKept(moves=self._work.kept, time=time.time()))
-        exit_code = _INTERRUPTED
         # `asyncio.run` shuts it down
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "orchestrate"))
+        exit_code = OrchestratorError.exit_code
         try:
             for node, reason in (await self._nodes.set_up(folder)).items():
                 self._give_up(node, reason)
             await self._drain(folder)
             exit_code = self._exit_code
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            exit_code = _INTERRUPTED
+            raise
+        except OrchestratorError as error:
+            exit_code = error.exit_code
+            raise
+        except OSError as error:
+            failure = disk_error(error)
+            exit_code = failure.exit_code
+            raise failure from error
         finally:
-            try:
-                await self._nodes.take_down(folder)
-            finally:
-                self._emit(RunFinished(run=plan.run, exit_code=exit_code, time=time.time()))
+            self.left = await self._take_down(folder)
+            self._emit(RunFinished(run=plan.run, exit_code=exit_code, time=time.time()))
         return exit_code
+
+    async def _take_down(self, folder: Path) -> tuple[str, ...]:
+        """Take down what was set up; by now the run has ended as it has, and to stop means not to wait for this."""
+        try:
+            return await self._nodes.take_down(folder)
+        except asyncio.CancelledError:
+            return ("interrupted before all that backends had set up was taken down",)
 
     async def _drain(self, folder: Path) -> None:
         async with asyncio.TaskGroup() as group:
@@ -309,6 +332,8 @@ class Engine:
         result: StepResult | None = None,
         error: OrchestratorError | None = None,
     ) -> None:
+        if state is StepState.FAILED and error and self._exit_code in {0, _INTERRUPTED}:
+            self._exit_code = error.exit_code  # here, where it is told: the first failure is one and the same for all
         now = time.time()
         lines = error.lines if isinstance(error, SolveFailedError | TestFailedError) else ()
         self._emit(
@@ -322,6 +347,7 @@ class Engine:
                 message="\n".join((error.message, *lines)) if error else "",
                 hints=error.hints if error else (),
                 sizes=result.sizes if result else (),
+                unsure=_unsure(running.step, state, error),
             )
         )
 
@@ -353,6 +379,15 @@ def _tests_by_solve(plan: Plan) -> dict[StepId, list[StepId]]:
         if isinstance(step, TestStep) and step.record in solves:
             found.setdefault(solves[step.record], []).append(step.id)
     return found
+
+
+def _unsure(step: Step, state: StepState, error: OrchestratorError | None) -> tuple[str, ...]:
+    """The tags that were asked for without an answer: of one the answer was lost, or a second Ctrl-C awaited none."""
+    if isinstance(error, LostAnswerError):
+        return (str(error.reference),)
+    if isinstance(step, PromoteStep) and state is StepState.CANCELLED and error is None:
+        return tuple(str(move.reference) for move in step.moves)
+    return ()
 
 
 def _slug(step: str) -> str:

@@ -7,13 +7,23 @@ from typing import Final
 
 import msgspec
 
-from orchestrator.api.events import Event, FailedAt, RunFinished, RunStarted, StepFinished, StepState, TagPut
+from orchestrator.api.events import (
+    Event,
+    FailedAt,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepState,
+    TagPut,
+    TagsKept,
+)
 from orchestrator.api.invocation import StepId
+from orchestrator.api.outline import TagOutline
 from orchestrator.api.place import locate
 from orchestrator.model import Model
 from orchestrator.oci.digest import Digest
 from orchestrator.plan import stepnames
-from orchestrator.plan.model import Action, Plan, PlannedImage, PlatformBuild, SolveStep, VerifyStep
+from orchestrator.plan.model import Action, Plan, PlannedImage, PlannedTag, PlatformBuild, SolveStep, VerifyStep
 from orchestrator.plan.outline import outline_dockerfile
 
 RESULT_FORMAT = "1.0"
@@ -43,12 +53,16 @@ class BuildResult(Model):
 
 
 class TagResult(Model):
-    """A public tag: whether it was put, and what it pointed at before."""
+    """A public tag: whether it stands where it belongs, and what it pointed at before this release.
+
+    `unsure`: it was asked for, and no answer says whether it stands.
+    """
 
     ref: str
     moving: bool
     put: bool
     previous: str | None
+    unsure: bool = False
 
 
 class ImageResult(Model):
@@ -104,26 +118,7 @@ _RESULT: Final = msgspec.json.Decoder(RunResult)
 
 def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult:
     """Fold the events of a run."""
-    ended: dict[str, StepFinished] = {}
-    put: dict[str, TagPut] = {}
-    places: dict[str, FailedAt] = {}
-    started = finished = 0.0
-    exit_code = 1
-    for event in events:
-        match event:
-            case RunStarted():
-                started = finished = event.time
-            case StepFinished():
-                ended[event.step] = event
-                finished = event.time
-            case TagPut():
-                put[event.reference] = event
-            case FailedAt():
-                places[event.step] = event
-            case RunFinished():
-                finished, exit_code = event.time, event.exit_code
-            case _:
-                pass
+    seen = _fold(events)
     solves = {
         f"{step.image}@{platform}": step.id
         for step in plan.steps
@@ -142,10 +137,8 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
         otherwise = "staged" if image.name in verified - solved else "not built"
         place = image.place if image.digest or image.name in verified else ""
         planned = by_image.get(image.name, ())
-        builds = tuple(_build(build, ended, solves, otherwise, stands) for build in planned)
-        made = _image(image, builds, ended, put, place)
-        if image.name not in verified and made.state == "failed" and all(build.state in _DONE for build in builds):
-            made = msgspec.structs.replace(made, state=PART)
+        builds = tuple(_build(build, seen.ended, solves, otherwise, stands) for build in planned)
+        made = _image(image, builds, seen, place, is_whole=image.name in verified)
         images.append(msgspec.structs.replace(made, keeps=_kept(builds, planned)))
     return RunResult(
         format_version=RESULT_FORMAT,
@@ -153,12 +146,48 @@ def summarise_run(plan: Plan, events: Iterable[Event], *, now: str) -> RunResult
         run=plan.run,
         destination=plan.destination.value,
         now=now,
-        exit_code=exit_code,
-        started=started,
-        finished=finished,
+        exit_code=seen.exit_code,
+        started=seen.started,
+        finished=seen.finished,
         images=tuple(images),
-        failures=tuple(_failures(plan, ended, places)),
+        failures=tuple(_failures(plan, seen.ended, seen.places)),
     )
+
+
+class _Seen:
+    """What the events of a run say so far; a step that began again is what it came to last."""
+
+    def __init__(self) -> None:
+        self.ended: dict[str, StepFinished] = {}
+        self.put: dict[str, TagPut] = {}
+        self.moves: dict[str, TagOutline] = {}
+        self.places: dict[str, FailedAt] = {}
+        self.unsure: frozenset[str] = frozenset()
+        self.started = self.finished = 0.0
+        self.exit_code = 1
+
+
+def _fold(events: Iterable[Event]) -> _Seen:
+    seen = _Seen()
+    for event in events:
+        match event:
+            case RunStarted():
+                seen.started = seen.finished = event.time
+            case StepFinished():
+                seen.ended[event.step] = event
+                seen.finished = event.time
+            case TagPut():
+                seen.put[event.reference] = event
+            case TagsKept():
+                seen.moves |= {move.reference: move for move in event.moves if move.before != move.after}
+            case FailedAt():
+                seen.places[event.step] = event
+            case RunFinished():
+                seen.finished, seen.exit_code = event.time, event.exit_code
+            case _:
+                pass
+    seen.unsure = frozenset(ref for event in seen.ended.values() for ref in event.unsure) - seen.put.keys()
+    return seen
 
 
 def render_result(result: RunResult) -> bytes:
@@ -268,36 +297,63 @@ def _state(
 
 
 def _image(
-    image: PlannedImage,
-    builds: tuple[BuildResult, ...],
-    ended: Mapping[str, StepFinished],
-    put: Mapping[str, TagPut],
-    home: str,
+    image: PlannedImage, builds: tuple[BuildResult, ...], seen: _Seen, home: str, *, is_whole: bool
 ) -> ImageResult:
-    verified = ended.get(stepnames.verify_id(image.name))
+    """What became of an image; only one that `is_whole` is assembled and verified by this run."""
+    verified = seen.ended.get(stepnames.verify_id(image.name))
     done = image.digest is not None or (verified is not None and verified.state is StepState.DONE)
+    digest = image.digest or (verified.digest if verified and done else None)
     tags = tuple(
-        TagResult(
-            ref=str(tag.reference),
-            moving=tag.moving,
-            put=str(tag.reference) in put or tag.stands(image.digest, image.version),
-            previous=put[str(tag.reference)].previous if str(tag.reference) in put else tag.current,
-        )
-        for tag in image.tags
-        if tag.reference
+        _tag(tag, seen, digest, stands=tag.stands(image.digest, image.version)) for tag in image.tags if tag.reference
     )
     released = done and bool(tags) and all(tag.put for tag in tags)
-    others = [build.state for build in builds if build.state not in _DONE]
-    unfinished = next((state for state in ("failed", TEST_FAILED) if state in others), next(iter(others), "failed"))
-    state = "released" if released else "verified" if done else unfinished
+    unfinished = _unfinished(image.name, builds, seen.ended, is_whole=is_whole)
     return ImageResult(
         name=image.name,
-        state=state,
-        digest=image.digest or (verified.digest if verified and done else None),
+        state="released" if released else "verified" if done else unfinished,
+        digest=digest,
         home=home,
         platforms=builds,
         tags=tags,
     )
+
+
+def _tag(tag: PlannedTag, seen: _Seen, digest: Digest | str | None, *, stands: bool) -> TagResult:
+    """What became of a tag; where an earlier try of the same release had moved it, it is told from before that one."""
+    ref = str(tag.reference)
+    put, kept = seen.put.get(ref), seen.moves.get(ref)
+    previous = put.previous if put else tag.current
+    if kept is not None and (put or stands) and kept.after == digest:
+        previous = kept.before
+    return TagResult(
+        ref=ref,
+        moving=tag.moving,
+        put=put is not None or stands,
+        previous=previous,
+        unsure=ref in seen.unsure,
+    )
+
+
+def _unfinished(
+    name: str, builds: tuple[BuildResult, ...], ended: Mapping[str, StepFinished], *, is_whole: bool
+) -> str:
+    """The state of an image that was not verified: that of what kept it from it, the gravest first."""
+    others = [build.state for build in builds if build.state not in _DONE]
+    if not (others or is_whole):
+        return PART
+    last = [ended[step] for step in (stepnames.assemble_id(name), stepnames.verify_id(name)) if step in ended]
+    states = [*others, *(event.state.value for event in last if event.state is not StepState.DONE)]
+    return next((state for state in ("failed", TEST_FAILED) if state in states), next(iter(states), "not built"))
+
+
+def moved_tags(result: RunResult) -> tuple[str, ...]:
+    """The tags that stand because this release has put them: they pointed elsewhere before, or were not there."""
+    return tuple(tag.ref for image in result.images for tag in image.tags if tag.put and tag.previous != image.digest)
+
+
+def unsure_tags(result: RunResult) -> tuple[str, ...]:
+    """The tags of which nobody knows whether they were put."""
+    return tuple(tag.ref for image in result.images for tag in image.tags if tag.unsure)
 
 
 def tell_more(result: RunResult, *, commands: Mapping[StepId, str], logs: Mapping[StepId, str]) -> RunResult:

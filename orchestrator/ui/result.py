@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.api.events import Event, StepFinished, StepState
 from orchestrator.plan.model import ExportStep, LoadStep, Plan
-from orchestrator.state.summary import PART, RunResult, StepFailure
+from orchestrator.state.summary import PART, RunResult, StepFailure, moved_tags, unsure_tags
 from orchestrator.ui.excerpt import printable as escaped
 from orchestrator.ui.text import count, duration, printable, table
 
@@ -31,8 +31,6 @@ def render_result_table(result: RunResult) -> str:
         for number, row in enumerate(table(rows))
         for line in ((row, " " * width + notes[number]) if number in notes else (row,))
     ]
-    tags = [tag for image in result.images for tag in image.tags]
-    put = sum(tag.put for tag in tags)
     states = [image.state for image in result.images]
     parts = [build for image in result.images if image.state == PART for build in image.platforms]
     if parts and len(parts) == sum(len(image.platforms) for image in result.images):
@@ -40,7 +38,7 @@ def render_result_table(result: RunResult) -> str:
         lines += ["", f"{count(len(parts), 'platform build')} recorded in {took}; `orchestrate apply --finish` tags"]
         return "\n".join(lines) + "\n"
     good = sum(state in {"released", "verified"} for state in states)
-    shown = f"; {put} of {count(len(tags), 'tag')} put" if result.destination == "push" else ""
+    shown = f"; {_tags(result)}" if result.destination == "push" else ""
     took = duration(result.finished - result.started)
     lines += ["", f"{good} of {count(len(states), 'image')} verified{shown} in {took}"]
     return "\n".join(lines) + "\n"
@@ -56,14 +54,30 @@ def render_failures(result: RunResult, show: Callable[[str], str] = str) -> str:
     lines: list[str] = []
     for failure in result.failures:
         lines += ["", *_failure(failure, show)]
-    standing = [tag.ref for image in result.images for tag in image.tags if tag.put and tag.previous != image.digest]
     if result.destination == "push" and (result.failures or result.exit_code):
-        lines.append("")
-        if standing:
-            lines += ["these tags were put:", *(f"  {ref}" for ref in standing)]
-        else:
-            lines.append("no tag was put")
+        lines += ["", *_moves(result)]
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _tags(result: RunResult) -> str:
+    """How many stand; those that stood before this release were not put by it."""
+    tags = [tag for image in result.images for tag in image.tags]
+    standing, moved = sum(tag.put for tag in tags), len(moved_tags(result))
+    if moved == standing:
+        return f"{moved} of {count(len(tags), 'tag')} put"
+    now = f", {moved} of them put now" if moved else ""
+    return f"{standing} of {count(len(tags), 'tag')} {'stands' if standing == 1 else 'stand'}{now}"
+
+
+def _moves(result: RunResult) -> Iterator[str]:
+    """Which tags a release that did not end well has put; the last lines that people look for."""
+    moved, unsure = moved_tags(result), unsure_tags(result)
+    if moved:
+        yield from ("these tags were put:", *(f"  {ref}" for ref in moved))
+    if unsure:
+        yield from ("whether these tags were put is not known:", *(f"  {ref}" for ref in unsure))
+    if not (moved or unsure):
+        yield "no tag was put"
 
 
 def render_places(plan: Plan, events: Iterable[Event], show: Callable[[str], str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from orchestrator.state.summary import ImageResult, RunResult, StepFailure
@@ -11,28 +11,46 @@ from orchestrator.ui.text import count, duration, printable
 
 _MOST_IMAGES: Final = 1000
 _MOST_FAILURES: Final = 20
-"""A summary has at most 1 MiB (GitHub's limit)."""
+_MOST_LINES: Final = 40
+_MOST_LETTERS: Final = 400
+_TABLE_BYTES: Final = 400 * 1024
+_FAILURES_BYTES: Final = 400 * 1024
+"""GitHub drops a summary of more than 1 MiB; what stands around the table and the failures is a few lines."""
 
 
-def render_job_summary(result: RunResult) -> str:
-    """A table of the images, then what failed."""
-    return "\n".join(_lines(result)) + "\n"
+def render_job_summary(result: RunResult, hints: tuple[str, ...] = ()) -> str:
+    """A table of the images, then what failed; `hints` say what to do now."""
+    return "\n".join(_lines(result, hints)) + "\n"
 
 
-def _lines(result: RunResult) -> Iterator[str]:
+def _lines(result: RunResult, hints: tuple[str, ...]) -> Iterator[str]:
     good = sum(image.state in {"released", "verified"} for image in result.images)
     yield f"### {_text(result.project)}: {good} of {count(len(result.images), 'image')} verified"
     yield ""
     yield "| image | state | platforms | tags | digest |"
     yield "|---|---|---|---|---|"
-    yield from map(_row, result.images[:_MOST_IMAGES])
-    if len(result.images) > _MOST_IMAGES:
-        yield f"| {len(result.images) - _MOST_IMAGES} more | | | | |"
-    for failure in result.failures[:_MOST_FAILURES]:
-        yield from _failure(failure)
-    if len(result.failures) > _MOST_FAILURES:
-        yield from ("", f"{len(result.failures) - _MOST_FAILURES} more failed.")
+    rows = list(_within(_TABLE_BYTES, map(_row, result.images[:_MOST_IMAGES])))
+    yield from rows
+    if len(result.images) > len(rows):
+        yield f"| {len(result.images) - len(rows)} more | | | | |"
+    blocks = ("\n".join(_failure(failure)) for failure in result.failures[:_MOST_FAILURES])
+    failures = list(_within(_FAILURES_BYTES, blocks))
+    yield from failures
+    if len(result.failures) > len(failures):
+        yield from ("", f"{len(result.failures) - len(failures)} more failed.")
+    if hints:
+        yield ""
+        yield from (f"- {_text(hint)}" for hint in hints[:_MOST_LINES])
     yield ""
+
+
+def _within(most: int, pieces: Iterable[str]) -> Iterator[str]:
+    """The first of them that have together no more bytes than this."""
+    for piece in pieces:
+        most -= len(piece.encode(errors="replace")) + 1
+        if most < 0:
+            return
+        yield piece
 
 
 def _row(image: ImageResult) -> str:
@@ -51,14 +69,23 @@ def _failure(failure: StepFailure) -> Iterator[str]:
     yield f"**{_text(failure.step)} failed{_text(place)}**"
     yield ""
     # indented lines are code, whatever is in them
-    for line in (failure.message, *failure.excerpt, *failure.lines):
-        yield f"    {printable(line)}"
-    if failure.command:
+    for line in (failure.message, *failure.excerpt[:_MOST_LINES], *failure.lines[-_MOST_LINES:]):
+        yield f"    {_cut(line)}"
+    if failure.log:
+        yield from ("", f"Log: {_text(failure.log)}")
+    if failure.hints:
         yield ""
-        yield f"    {printable(failure.command)}"
+        yield from (f"- {_text(hint)}" for hint in failure.hints[:_MOST_LINES])
+    if failure.command:
+        yield from ("", "Alone:", "", f"    {printable(failure.command)}")
+
+
+def _cut(text: str) -> str:
+    shown = printable(text[: 4 * _MOST_LETTERS])
+    return shown if len(shown) <= _MOST_LETTERS else f"{shown[:_MOST_LETTERS]}…"
 
 
 def _text(text: str) -> str:
     """Text of others as text: no HTML, no links, no new cell."""
-    escaped = html.escape(printable(text))
+    escaped = html.escape(_cut(text))
     return "".join(f"\\{letter}" if letter in "\\`*_[]|~" else letter for letter in escaped)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.execute import shown_path
+from orchestrator.cli.ending import shown_path
 from tests.cli.conftest import Program, Ran
 from tests.cli.fake_buildx import install
 from tests.unit.plan.samples import EMULATED, HEAD, write_project

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from orchestrator.api.events import LogLine, RunFinished, RunStarted, StepFinished
-from orchestrator.cli.again import alone_commands
+from orchestrator.cli.again import alone_commands, as_planned
 from orchestrator.cli.options import ProjectOptions
 from orchestrator.cli.progress import choose_mode, folder_in, follow_run
+from orchestrator.plan.frozen import Overrides
 from orchestrator.plan.model import Destination
 from orchestrator.ui.jsonl import Head, Note, Problem, StreamLine
 from tests.cli.conftest import Program
@@ -145,6 +146,24 @@ def test_a_build_of_one_platform_is_run_for_it() -> None:
     assert {step: "orchestrate build api --platform=linux/arm64 --stage -v"} == alone_commands(
         plan, ProjectOptions(), [step]
     )
+
+
+def test_a_build_alone_is_of_the_same_state_scope() -> None:
+    """Elsewhere it would find nothing of what its image stands on."""
+    plan = compile_text(HEAD + EMULATED + "[images.api]\n")
+    assert {"solve:api": "orchestrate build api --stage --state-scope=pr-7 -v"} == alone_commands(
+        plan, ProjectOptions(), ["solve:api"], scope="pr-7"
+    )
+
+
+def test_a_build_alone_has_what_its_plan_was_made_with() -> None:
+    """What was said then need not be said to `apply --expect`; files and grants are those of here."""
+    overrides = Overrides(variables={"GO_VERSION": "1.24", "GONE": "x"}, assignments=("api.args.A=b",), registry="r/y")
+    here = ProjectOptions(file=Path("b.toml"), allow=("network.host",))
+    assert ProjectOptions(
+        file=Path("b.toml"), allow=("network.host",), variables={"go-version": "1.24"},
+        assignments=("api.args.A=b",), registry="r/y",
+    ) == as_planned(here, overrides, ("go-version", "other"))  # fmt: skip
 
 
 def test_logs_that_cannot_be_kept_are_told_at_the_end(project: Program) -> None:

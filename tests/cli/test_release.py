@@ -127,7 +127,7 @@ def test_what_is_released_already_needs_nothing(project: Program, registry: Fake
     written = len([request for request in registry.requests if request.method in {"PUT", "POST"}])
     ran = project("build", "--push")
     assert (0, written) == (ran.code, len([one for one in registry.requests if one.method in {"PUT", "POST"}]))
-    assert "2 of 2 images verified; 4 of 4 tags put" in ran.out
+    assert "2 of 2 images verified; 4 of 4 tags stand in" in ran.out
 
 
 def test_a_failure_leaves_no_tag(project: Program, registry: FakeRegistry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestrator.api.events import Event
 from orchestrator.engine.promote import Promoter
 from orchestrator.errors import InterruptedRunError, PlanBlockedError, RegistryError
 from orchestrator.oci.digest import Digest, digest_bytes
@@ -18,10 +20,10 @@ from orchestrator.oci.reference import parse_reference
 from orchestrator.plan.facts import TagState
 from orchestrator.plan.model import Destination, PromoteStep, TagMove
 from orchestrator.plan.names import note_tag
-from orchestrator.state.summary import summarise_run
+from orchestrator.state.summary import moved_tags, summarise_run, unsure_tags
 from orchestrator.testing.registry import AnswerWith, FakeRegistry, Hold, LoseAnswer, Rewrite
 from tests.contract.registry_sample import make_index, make_sample, opened
-from tests.unit.engine.fakes import Finished, PythonBackend, Run, push_image, skipped
+from tests.unit.engine.fakes import Finished, PythonBackend, Run, push_image, skipped, stores_of
 from tests.unit.plan.samples import HEAD
 
 PUT = re.compile(r"/v2/acme/(?P<image>[^/]+)/manifests/(?P<locator>.+)")
@@ -231,6 +233,47 @@ def test_a_tag_of_which_nobody_knows_is_said_so(registry: FakeRegistry, index: D
     registry.fail("GET|HEAD", r".*/manifests/1", AnswerWith(status=503), times=0)
     with pytest.raises(RegistryError, match="is not known"):
         put_tags(moves(registry, "1"), index)
+
+
+def test_a_tag_of_which_nobody_knows_is_in_the_summary(registry: FakeRegistry, tmp_path: Path) -> None:
+    """That tag alone; the others of the release were not asked for."""
+    registry.fail("PUT", r".*/base/manifests/1\.0", LoseAnswer(), times=0)
+    registry.fail("HEAD", r".*/base/manifests/1\.0", AnswerWith(status=404), times=1)
+    registry.fail("GET|HEAD", r".*/base/manifests/1\.0", AnswerWith(status=503), times=0)
+    finished = publish(registry, tmp_path)
+    result = summarise_run(finished.plan, finished.events, now="x")
+    assert (5, ()) == (result.exit_code, moved_tags(result))
+    assert (f"{registry.host}/acme/base:1.0",) == unsure_tags(result)
+
+
+def test_a_tag_that_nobody_waits_for_any_more_is_not_known(registry: FakeRegistry, tmp_path: Path) -> None:
+    """At a second Ctrl-C: what was asked for may stand or not."""
+    it = Run(tmp_path, PythonBackend({}))
+    plan = it.plan(HEAD + "[images.base]\n", destination=Destination.PUSH, registry=registry.host)
+    (tmp_path / "base.pushed").write_text(push_image(registry, "acme/base", "base", tmp_path).digest)
+    registry.fail("PUT", r".*/base/manifests/1\.0", Hold(), times=1)
+
+    def await_request() -> None:
+        while "base:1.0" not in tags(registry):
+            threading.Event().wait(0.01)
+
+    async def interrupt_twice() -> tuple[Event, ...]:
+        with stores_of(tmp_path) as stores:
+            work = asyncio.ensure_future(it.engine(plan, stores).run(it.workspace()))
+            await asyncio.to_thread(await_request)
+            work.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            for task in asyncio.all_tasks() - {work, asyncio.current_task()}:
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await work
+            told = tuple(it.events)
+            registry.release()
+        return told
+
+    result = summarise_run(plan, asyncio.run(interrupt_twice()), now="x")
+    assert (130, (f"{registry.host}/acme/base:1.0",)) == (result.exit_code, unsure_tags(result))
 
 
 def test_an_index_that_is_gone_gets_no_tag(registry: FakeRegistry) -> None:

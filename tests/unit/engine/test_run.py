@@ -11,13 +11,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from orchestrator.api.events import Event, LogLine, Retried, RunFinished, RunStarted, StepFinished, StepStarted
+from orchestrator.api.events import (
+    ChildStarted,
+    Event,
+    LogLine,
+    Retried,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
 from orchestrator.api.invocation import Invocation
 from orchestrator.cli.wiring import RealChildren
 from orchestrator.engine.invoke import Invoker
 from orchestrator.engine.load import Loader
 from orchestrator.engine.results import Results, StepResult
-from orchestrator.errors import BuildError
+from orchestrator.errors import BuildError, InterruptedRunError
 from orchestrator.oci.digest import Digest
 from orchestrator.plan.model import Destination, LayoutHome, LoadStep
 from orchestrator.state.layout import OciLayout
@@ -215,6 +224,55 @@ def test_what_was_set_up_is_taken_down(tmp_path: Path, program: str) -> None:
     with suppress(BuildError):
         it.finish(it.plan(HEAD + "[images.other]\n"))
     assert (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [("exit(3)", BuildError.exit_code), ("import time; time.sleep(600)", 130)]
+)
+def test_the_last_event_has_the_code_of_what_could_not_be_set_up(tmp_path: Path, program: str, code: int) -> None:
+    """Or of the interruption, where it took too long."""
+    it = Run(tmp_path, PythonBackend({}, (Invocation(argv=(sys.executable, "-c", program)),)))
+    plan = it.plan(HEAD + "[images.other]\n")
+
+    async def interrupt_at_130() -> None:
+        with stores_of(tmp_path) as stores:
+            begun = asyncio.Event()
+
+            def emit(event: Event) -> None:
+                it.events.append(event)
+                if isinstance(event, ChildStarted):
+                    begun.set()
+
+            work = asyncio.ensure_future(it.engine(plan, stores, emit).run(it.workspace()))
+            await begun.wait()
+            if code == InterruptedRunError.exit_code:
+                work.cancel()
+            await work
+
+    with pytest.raises((BuildError, asyncio.CancelledError)):
+        asyncio.run(interrupt_at_130())
+    last = it.events[-1]
+    assert isinstance(last, RunFinished)
+    assert code == last.exit_code
+
+
+def test_what_cannot_be_taken_down_changes_no_result(tmp_path: Path) -> None:
+    """It is told, and the rest is taken down."""
+    setup = Invocation(argv=(sys.executable, "-c", ""))
+    teardown = (
+        Invocation(argv=(sys.executable, "-c", ""), inherits=("NOBODY_SETS_THIS",)),
+        Invocation(argv=(sys.executable, "-c", ""), folders=("a/b",)),
+        Invocation(argv=(sys.executable, "-c", "open('gone', 'w')")),
+    )
+    it = Run(tmp_path, PythonBackend({"other": "fail"}, (setup,), teardown=teardown))
+    plan = it.plan(HEAD + "[images.other]\n")
+    with stores_of(tmp_path) as stores:
+        engine = it.engine(plan, stores)
+        assert 4 == asyncio.run(engine.run(it.workspace()))
+    last = it.events[-1]
+    assert isinstance(last, RunFinished)
+    assert (4, 2, True) == (last.exit_code, len(engine.left), (tmp_path / "gone").exists())
+    assert all(line.startswith("backend `python` could not be taken down: ") for line in engine.left)
 
 
 def test_what_was_not_set_up_is_not_taken_down(tmp_path: Path) -> None:

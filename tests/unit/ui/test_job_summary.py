@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestrator.state.summary import StepFailure
 from orchestrator.ui.summary import render_job_summary
 from tests.unit.ui.test_result import DIGEST, build, image, result
@@ -12,11 +14,12 @@ def test_the_summary_is_a_table_and_what_failed() -> None:
     released = image("api", "released", build("linux/amd64", "built", 3.0), put=(True, False), digest=DIGEST)
     failed = image("web", "failed", build("linux/arm64", "failed"))
     failure = StepFailure(
-        step="solve:web", image="web", message="exit code: 7", lines=("last",), hints=(), place="web/Dockerfile:3",
-        excerpt=("   3 | >>> RUN x",), command="orchestrate build web -v",
+        step="solve:web", image="web", message="exit code: 7", lines=("last",), hints=("mend it",),
+        place="web/Dockerfile:3", excerpt=("   3 | >>> RUN x",), command="orchestrate build web -v",
+        log=".orchestrate/logs/solve-web.log",
     )  # fmt: skip
     assert (
-        render_job_summary(result(released, failed, failures=(failure,)))
+        render_job_summary(result(released, failed, failures=(failure,)), ("look there",))
         == f"""\
 ### p: 1 of 2 images verified
 
@@ -31,7 +34,15 @@ def test_the_summary_is_a_table_and_what_failed() -> None:
        3 | >>> RUN x
     last
 
+Log: .orchestrate/logs/solve-web.log
+
+- mend it
+
+Alone:
+
     orchestrate build web -v
+
+- look there
 
 """.replace("0, 1", "0")
     )
@@ -56,3 +67,25 @@ def test_a_summary_is_bounded() -> None:
     assert len(text) < 1024 * 1024
     assert "4000 more" in text
     assert "480 more failed." in text
+
+
+@pytest.mark.parametrize("letter", ["x", "|", "<", "€"])
+def test_nothing_that_is_long_makes_a_summary_too_long(letter: str) -> None:
+    """Neither a line of a failure nor a name, a tag or a hint; whatever it is written as."""
+    long = letter * 100_000
+    failure = StepFailure(
+        step=long, image=long, message=long, lines=(long,) * 200, hints=(long,) * 200, place=long,
+        excerpt=(long,) * 200, command=long, log=long,
+    )  # fmt: skip
+    images = tuple(image(long, long, *[build(long, "built")] * 3, put=(True,) * 9, digest=long) for _ in range(60))
+    text = render_job_summary(result(*images, failures=(failure,) * 20), (long,) * 20)
+    assert len(text.encode()) < 1024 * 1024
+    assert "more failed." in text
+
+
+def test_a_long_line_is_cut() -> None:
+    """The end of it is in the log."""
+    failure = StepFailure(step="s", image="x", message="m" * 401, lines=("l" * 400,), hints=())
+    assert ["    " + "m" * 400 + "…", "    " + "l" * 400] == [
+        line for line in render_job_summary(result(failures=(failure,))).splitlines() if line.startswith("    ")
+    ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from orchestrator.api.events import StepFinished, StepState
 from orchestrator.oci.digest import digest_bytes
@@ -99,6 +100,34 @@ def test_tags_that_stand_are_named() -> None:
     """A promotion that was cut off left them."""
     text = render_failures(result(image("api", "verified", put=(True, False), digest=DIGEST), exit_code=5))
     assert "these tags were put:\n  r/api:0\n" in text
+
+
+def test_a_tag_of_which_nobody_knows_is_named() -> None:
+    """It is not said that none was put."""
+    api = image("api", "verified", put=(False, False), digest=DIGEST)
+    lost = msgspec.structs.replace(api.tags[0], unsure=True)
+    text = render_failures(result(msgspec.structs.replace(api, tags=(lost, api.tags[1])), exit_code=5))
+    assert "\nwhether these tags were put is not known:\n  r/api:0\n" == text
+
+
+@pytest.mark.parametrize(
+    ("put", "stood", "said"),
+    [
+        (0, 0, "0 of 4 tags put"),
+        (1, 0, "1 of 4 tags put"),
+        (4, 0, "4 of 4 tags put"),
+        (0, 4, "4 of 4 tags stand"),
+        (0, 1, "1 of 4 tags stands"),
+        (2, 1, "3 of 4 tags stand, 2 of them put now"),
+    ],
+)
+def test_what_stood_before_was_not_put(put: int, stood: int, said: str) -> None:
+    """It is counted, and not as the doing of this release."""
+    fresh = TagResult(ref="r/x:1", moving=False, put=True, previous=None)
+    same, missing = msgspec.structs.replace(fresh, previous=DIGEST), msgspec.structs.replace(fresh, put=False)
+    tags = (*[fresh] * put, *[same] * stood, *[missing] * (4 - put - stood))
+    api = msgspec.structs.replace(image("api", "verified", digest=DIGEST), tags=tags)
+    assert f"1 of 1 image verified; {said} in 1m15s" == render_result_table(result(api)).splitlines()[-1]
 
 
 def test_places_are_told() -> None:
