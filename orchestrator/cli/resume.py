@@ -28,7 +28,7 @@ from orchestrator.plan.saved import SavedPlan, parse_saved
 from orchestrator.plan.undo import tags_of
 from orchestrator.state.begun import FILE, forget_begun, keep_begun, read_begun
 from orchestrator.state.workspace import NAME
-from orchestrator.ui.text import print_note
+from orchestrator.ui.text import print_note, printable
 
 
 def find_begun(root: Path) -> SavedPlan | None:
@@ -83,7 +83,7 @@ def plan_to_keep(
     try:
         return freeze_plan(prepared, findings, project, environment)[1]
     except (RegistryError, UsageError) as error:
-        print_note(f"`--resume` will not go on with this run, whose plan is not kept: {error.message}")
+        print_note(f"`--resume` will not go on with this run, whose plan is not kept: {printable(error.message)}")
         return None
 
 

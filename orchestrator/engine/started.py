@@ -7,7 +7,7 @@ from typing import Final
 
 from orchestrator.api.backend import Backend, Node, Probe
 from orchestrator.api.invocation import Outcome
-from orchestrator.engine.in_thread import in_thread
+from orchestrator.engine.in_thread import ask_in_thread
 from orchestrator.engine.watch import Ask
 
 _ROUNDS: Final = 2
@@ -21,7 +21,7 @@ async def find_difference(backend: Backend, node: Node, ask: Ask) -> str:
     for _ in range(_ROUNDS):
         for probe in _probes(backend, node, found):
             if probe.name not in answers:
-                answers[probe.name] = await in_thread(ask, probe)
+                answers[probe.name] = await ask_in_thread(ask, probe)
         found = _namesakes(backend, node, answers)
     return next((_compare(node, each) for each in found), "it is another one by now")
 

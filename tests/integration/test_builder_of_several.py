@@ -20,7 +20,7 @@ from tests.integration.mutual_tls import create_certificates, guarded
 from tests.integration.recorder import Recorder
 from tests.integration.registries import Registries
 from tests.integration.remains import traces
-from tests.integration.test_native import AMD64, ARM64, IMAGES, built_at, node, option, project, recorded
+from tests.integration.test_native import AMD64, ARM64, HEAD, IMAGES, built_at, node, option, project, recorded
 from tests.lab import Lab
 
 pytestmark = pytest.mark.integration
@@ -148,6 +148,42 @@ def test_what_somebody_has_declared_of_a_node_is_not_believed(
     assert 3 == refused.exit_code
     assert f"no node of builder `farm` runs `{ARM64}` natively" in refused.stderr
     assert [] == record.builds()
+
+
+def test_what_was_declared_of_the_only_node_is_not_believed(
+    lab: Lab, make_workspace: MakeWorkspace, record: Recorder
+) -> None:
+    """It is asked alone, and says that it would emulate it."""
+    with farm(lab, lab.node(), options=(f"--platform={ARM64}",)):
+        workspace = recorded(make_workspace(of_farm(f'["{ARM64}"]', ONE)), record)
+        refused = workspace.run("build", "--push")
+        files = of_farm(f'["{AMD64}"]', ONE)
+        files["builds.toml"] = files["builds.toml"].replace(f"platforms = {BOTH}", f'platforms = ["{AMD64}"]', 1)
+        recorded(make_workspace(files), record).succeed("build", "--push")
+    assert 3 == refused.exit_code
+    assert f"it is declared to run `{ARM64}` natively, and only emulates it" in refused.stderr
+    assert ["farm"] == [option(call.argv, "builder") for call in record.builds()]
+
+
+@pytest.mark.parametrize("backend", ["qemu", "bake"])
+def test_one_builder_of_several_nodes_emulates_nothing_in_silence(
+    backend: str, lab: Lab, second: Lab, make_workspace: MakeWorkspace, tmp_path: Path
+) -> None:
+    """Buildx would take the first node, which emulates what the second runs natively."""
+    one, other = lab.node(), second.node()
+    record = Recorder(tmp_path, disguised(lab, tmp_path, other))
+    allowed = HEAD + f'[backends.{backend}]\nbuilder = "farm"\n[images.app]\n'
+    forbidden = allowed.replace('"allow"', '"forbid"')
+    with farm(lab, one, other):
+        first = recorded(make_workspace({"builds.toml": forbidden, **ONE}), record)
+        refused = first.run("build", "--push", "--backend", backend)
+        workspace = recorded(make_workspace({"builds.toml": allowed, **ONE}), record)
+        layout = workspace.run("build", "--oci=out", "--backend", backend)
+        workspace.succeed("build", "--push", "--backend", backend)
+    assert (3, True) == (refused.exit_code, "emulation-forbidden" in refused.stderr)
+    assert (3, True) == (layout.exit_code, "[[backends.native.nodes]]" in layout.stderr)
+    modes = {build.platform: build.mode for build in workspace.image("app").platforms}
+    assert {AMD64: "native", ARM64: "emulated"} == modes
 
 
 def test_a_node_that_hangs_is_left_out_while_planning(

@@ -430,7 +430,9 @@ def test_each_look_has_its_own_reading_of_the_clock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "clock", [ahead(0), ahead(60, offset=SLACK + 1), ahead(60, boot="two"), lambda _: None], ids=str
+    "clock",
+    [ahead(0), ahead(60, offset=SLACK + 1), ahead(60, boot="two"), lambda _: None],
+    ids=["back", "set", "booted", "gone"],
 )
 def test_a_look_after_the_clock_was_set_believes_nothing(clock: Clock, tmp_path: Path, root: Path) -> None:
     """Neither what was read from the file nor what looks before have found."""
