@@ -58,7 +58,7 @@ class Node(Model):
     host asks it again then, and begins nothing on one that is not what it was taken for.
     `problem` is why it can take no builds at all, with `hints` what to do about it.
     `own` is the platform of its machine, where that is known: the one that programs of the build platform run on.
-    `owns` says it for what is built, where the machines of one builder differ.
+    `owns` says it for each platform that is built, where the machines of one builder differ.
     `speed` is how fast it builds, beside nodes that build the same: 2 is twice as fast as the usual 1.
     `private`: `setup` makes its builder; the engine gives it an ending of this project's, so that runs of several
     projects on one machine do not take it from each other.
@@ -70,7 +70,7 @@ class Node(Model):
     platforms: tuple[Platform, ...]
     emulates: tuple[Platform, ...] = ()
     own: Platform | None = None
-    owns: Mapping[Platform, Platform] = {}
+    owns: tuple[tuple[Platform, Platform], ...] = ()
     slots: int = 1
     speed: float = 1.0
     builder: str = ""

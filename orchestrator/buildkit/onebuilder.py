@@ -128,7 +128,7 @@ def builder_node(name: str, answers: Mapping[str, Outcome], *, slots: int) -> No
         platforms=native,
         emulates=emulated,
         own=builder.own,
-        owns={} if builder.own else dict(_owns(running)),
+        owns=() if builder.own else tuple(_owns(running)),
         slots=slots,
         builder=builder.name,
         summary=f"{builder.driver} driver",

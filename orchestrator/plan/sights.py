@@ -95,7 +95,7 @@ def build_platforms(
 ) -> dict[str, Platform]:
     """The platform on which each build runs, by its id: that of its node, or this machine's where none is known."""
     by_name = {(name, node.name): node for name, several in nodes.items() for node in several}
-    owns = {key: {str(built): own for built, own in node.owns.items()} for key, node in by_name.items() if node.owns}
+    owns = {key: {str(built): own for built, own in node.owns} for key, node in by_name.items() if node.owns}
 
     def find(build: str, placed: PlannedPlacement | None) -> Platform | None:
         node = by_name.get((placed.backend, placed.node)) if placed else None

@@ -239,7 +239,7 @@ def test_each_platform_is_built_on_the_machine_that_buildx_takes(
 ) -> None:
     """The first for which it was declared, else the first that lists it."""
     owns = several(*lists).owns
-    assert expected == {built: own for built, own in owns.items() if built in {AMD64, ARM64}}
+    assert expected == {built: own for built, own in owns if built in {AMD64, ARM64}}
 
 
 def test_several_nodes_of_which_one_does_not_run_are_a_guess() -> None:

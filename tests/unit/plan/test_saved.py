@@ -34,7 +34,11 @@ from tests.unit.plan.samples import AMD64, ARM64, EMULATED, GIT, HEAD, prepare, 
 DIGEST = digest_bytes(b"one")
 LISTING = Listing(records=(b"app\0f0644\0" + b"0" * 64 + b"\0",))
 FACTS = RunFacts(
-    nodes={"qemu": (Node(name="default", platforms=(AMD64,), emulates=(ARM64,), builder="default"),)},
+    nodes={
+        "qemu": (
+            Node(name="default", platforms=(AMD64,), emulates=(ARM64,), owns=((AMD64, AMD64),), builder="default"),
+        )
+    },
     host=AMD64,
     tags={"r.example/api:1": TagState(digest=DIGEST, version="1.0"), "r.example/api:2": TagState(unknown="no answer")},
     bases={

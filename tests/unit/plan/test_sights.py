@@ -345,7 +345,7 @@ def test_a_builder_of_several_machines_builds_each_platform_on_its_own() -> None
     placed = PlannedPlacement(backend="qemu", node="farm", mode=Mode.NATIVE)
     builds = ("x@linux/amd64", "x@linux/arm64", "x@linux/s390x")
     placements = Placements(by_build=dict.fromkeys(builds, placed), policies=frozenset(), found=())
-    node = Node(name="farm", platforms=(AMD64, ARM64), owns={AMD64: AMD64, ARM64: ARM64})
+    node = Node(name="farm", platforms=(AMD64, ARM64), owns=((AMD64, AMD64), (ARM64, ARM64)))
     assert [AMD64, ARM64, AMD64] == list(build_platforms(placements, {"qemu": (node,)}, ARM64).values())
 
 
