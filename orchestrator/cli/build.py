@@ -59,7 +59,7 @@ def command(*, resume: bool, rollback: bool, **values: object) -> None:
         prepared = go_on(begun, options, project, os.environ, findings)
     else:
         if resume:
-            print_note("there is nothing to go on with: no run was cut off here")
+            print_note("there is nothing to go on with: no plan of a run that was cut off is kept here")
         preparation = Preparation(project, os.environ)
         findings = preparation.findings
         destination = destination_of(options, unless_said=Destination.LAYOUT)

@@ -58,7 +58,7 @@ def roll_back(root: Path, environment: Mapping[str, str]) -> None:
         forget_begun(root)
     if left:
         message = f"{len(left)} of {len(fates)} tags could not be undone: {', '.join(left)}"
-        hint = "remove or move these by hand, as the lines above say; the release is closed, and this is said once"
+        hint = "the lines above say why: remove or move these in the registry; the release is closed now"
         raise RegistryError(message, hints=(hint,))
 
 

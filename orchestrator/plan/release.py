@@ -84,7 +84,8 @@ def _check_tag(image: Image, tag: Tag, state: TagState, rules: ReleaseRules) -> 
 
 def _for_fixed(image: Image, rules: ReleaseRules) -> tuple[str, ...]:
     """What to do about a fixed tag that exists: it may be an earlier run that put it, and was cut off after it."""
-    finish = () if image.name in rules.released else ("`orchestrate promote` finishes a release that was cut off",)
+    resume = "where a release was cut off after it, `--resume` finishes that one"
+    finish = () if image.name in rules.released else (resume,)
     return ("give it a new version, mark the tag `moving = true`, or replace it with `--replace-tags`", *finish)
 
 

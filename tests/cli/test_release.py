@@ -202,7 +202,7 @@ def test_a_release_that_was_cut_off_is_finished(project: Program, registry: Fake
     assert (5, {"base": {"1.0", "latest"}, "app": {"1.0"}}) == (ran.code, public(registry))
     assert "these tags were put:" in ran.err
     again = project("build", "--push", "--force")
-    assert (3, True) == (again.code, "`orchestrate promote` finishes a release that was cut off" in again.err)
+    assert (3, True) == (again.code, "where a release was cut off after it, `--resume` finishes that one" in again.err)
     assert 0 == project("promote").code
     assert ALL == public(registry)
 

@@ -36,7 +36,7 @@ def test_a_fixed_tag_that_exists_stops_the_plan() -> None:
     assert ("tag-exists", Severity.ERROR) == (finding.code, finding.severity)
     assert DIGEST in finding.message
     assert KeyPlace(file="builds.toml", keys=("defaults", "tags", 0)) == finding.place
-    assert "`orchestrate promote` finishes a release that was cut off" in finding.hints
+    assert "where a release was cut off after it, `--resume` finishes that one" in finding.hints
     assert () == judge({FIXED: TagState(digest=DIGEST)}, ReleaseRules(replace_tags=True))[1]
 
 
